@@ -1,0 +1,100 @@
+"""The command line: one verb, then Hydra overrides. Exit code 0: done; 2: the user's mistake; 1: our own failure."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import yaml
+
+from stancekit import __version__
+from stancekit.errors import Interrupted, UserError, nearest
+
+VERBS: dict[str, tuple[str, str]] = {
+    "pairs": ("stancekit.verbs.pairs", "split articles into statements and pair them with holders and targets"),
+    "train": ("stancekit.verbs.train", "fine-tune a model, evaluate it and record the run in MLflow"),
+    "evaluate": ("stancekit.verbs.evaluate", "score a saved model on labelled pairs"),
+    "predict": ("stancekit.verbs.predict", "label rows or articles in bulk"),
+    "ui": ("stancekit.verbs.ui", "open the MLflow UI on the project's own store"),
+}
+"""Every verb with the module whose ``run(config)`` does the work, imported only when the verb is called."""
+
+
+def _usage() -> str:
+    verbs = "\n".join(f"  {name:<9} {what}" for name, (_, what) in VERBS.items())
+    return (
+        f"stancekit {__version__}: who supports, rules out or leaves open which course of action\n\n"
+        "usage: stancekit VERB [key=value …] [-m] [--cfg] [--help]\n\n"
+        f"{verbs}\n\n"
+        "Every verb takes Hydra overrides (key=value, group=choice). -m runs every combination of key=a,b;\n"
+        "--cfg prints the composed configuration and stops; `stancekit VERB --help` lists groups and keys."
+    )
+
+
+def _verb_help(verb: str) -> str:
+    from stancekit.config.compose import config_dir, groups
+
+    text = (config_dir() / f"{verb}.yaml").read_text(encoding="utf-8")
+    body = text.split("_self_", 1)[1].partition("\n")[2]
+    body = "\n".join(line for line in body.splitlines() if not line.startswith("  - ")).strip()
+    choices = "\n".join(f"  {group}={' | '.join(names) or '…'}" for group, names in groups(verb).items())
+    return (
+        f"stancekit {verb}: {VERBS[verb][1]}\n\nusage: stancekit {verb} [key=value …]\n\n"
+        f"keys (??? must be given):\n{body}\n\ngroups:\n{choices}\n\nAll keys with their values: stancekit {verb} --cfg"
+    )
+
+
+def _run(arguments: list[str]) -> None:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_usage())
+        return
+    if arguments[0] in ("-V", "--version"):
+        print(__version__)
+        return
+    verb, *words = arguments
+    if verb not in VERBS:
+        raise UserError(f"no verb '{verb}'{nearest(verb, VERBS)} (verbs: {', '.join(VERBS)})")
+    flags = {word for word in words if word.startswith("-") and "=" not in word}
+    words = [word for word in words if word not in flags]
+    if flags & {"-h", "--help"}:
+        print(_verb_help(verb))
+        return
+    valid = ("-m", "--multirun", "--cfg", "-h", "--help")
+    if unknown := flags - set(valid):
+        raise UserError(f"unknown option {sorted(unknown)[0]}{nearest(sorted(unknown)[0], valid)} ({', '.join(valid)})")
+
+    from stancekit.config.compose import expand_multirun, load_config
+
+    jobs = expand_multirun(verb, words) if flags & {"-m", "--multirun"} else [words]
+    # Every job is validated before the first one starts: a typo in the last must not cost the hours of the others.
+    configs: list[Any] = [load_config(verb, job) for job in jobs]
+    if "--cfg" in flags:
+        for config in configs:
+            print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
+        return
+    action = importlib.import_module(VERBS[verb][0]).run
+    for number, config in enumerate(configs, 1):
+        if len(configs) > 1:
+            print(f"[{number}/{len(configs)}] {' '.join(jobs[number - 1])}", file=sys.stderr)
+        action(config)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        _run(sys.argv[1:] if arguments is None else arguments)
+    except UserError as error:
+        print(f"stancekit: {error}", file=sys.stderr)
+        return 2
+    except Interrupted as signal:
+        print(f"stancekit: {signal}", file=sys.stderr)
+        return signal.code
+    except KeyboardInterrupt:
+        print("stancekit: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): nothing is left to say, and nobody to say it to.
+        sys.stderr.close()
+        return 0
+    return 0

@@ -1,0 +1,242 @@
+"""Hydra composes, pydantic validates: from the words on the command line to a frozen, checked configuration.
+
+Names are checked against the schema before Hydra sees them and values after it has composed, so that one message can
+list every mistake. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import types
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
+
+from stancekit.config.schema import VERB_SCHEMAS, Schema
+from stancekit.errors import UserError, nearest
+from stancekit.paths import shipped_root
+
+EXPERIMENT = "experiment"
+
+
+def config_dir() -> Path:
+    """Return the absolute folder of the Hydra configuration."""
+    return (shipped_root() / "configs").resolve()
+
+
+def experiments_dir() -> Path:
+    """Return the absolute folder of the experiments, one YAML each."""
+    return (shipped_root() / "experiments").resolve()
+
+
+def groups(verb: str) -> dict[str, list[str]]:
+    """Return the config groups that ``verb`` is composed of, each with the names that can be chosen."""
+    found: dict[str, list[str]] = {}
+    # The primary config is read as plain YAML: composing it just to list its groups would be slow and can fail.
+    for entry in yaml.safe_load((config_dir() / f"{verb}.yaml").read_text(encoding="utf-8")).get("defaults", []):
+        if isinstance(entry, dict):
+            group = next(iter(entry))
+            folder = experiments_dir() if group == EXPERIMENT else config_dir() / group
+            found[group] = sorted(p.stem for p in folder.glob("*.yaml") if not p.stem.startswith("_"))
+    return found
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    """Yield the plain types that an annotation is made of: through Annotated, Optional and unions."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        yield from _members(typing.get_args(annotation)[0])
+    elif origin in (typing.Union, types.UnionType):
+        for part in typing.get_args(annotation):
+            yield from _members(part)
+    else:
+        yield annotation
+
+
+def known_keys(schema: type[BaseModel], prefix: str = "") -> dict[str, set[Any]]:
+    """Return every dotted key that ``schema`` allows, with the types that it takes; ``a.*`` marks a free mapping."""
+    keys: dict[str, set[Any]] = {}
+    for name, field in schema.model_fields.items():
+        members = set(_members(field.annotation))
+        keys.setdefault(prefix + name, set()).update(members)
+        for member in members:
+            if isinstance(member, type) and issubclass(member, BaseModel):
+                for key, types_ in known_keys(member, f"{prefix}{name}.").items():
+                    keys.setdefault(key, set()).update(types_)
+            elif typing.get_origin(member) is dict:
+                keys.setdefault(f"{prefix}{name}.*", set()).add(typing.get_args(member)[1])
+    return keys
+
+
+def _key_types(key: str, keys: dict[str, set[Any]]) -> set[Any] | None:
+    return keys.get(key) or keys.get(f"{key.rpartition('.')[0]}.*")
+
+
+def _quoted(words: str, keys: dict[str, set[Any]], multirun: bool) -> str:
+    """Quote a value that is plain text, so that paths and names need not follow Hydra's grammar."""
+    key, equals, value = words.partition("=")
+    types_ = _key_types(key.lstrip("+"), keys) or set()
+    plain = value and value != "null" and value[0] not in "'\"[{" and "${" not in value
+    if not equals or str not in types_ or not plain or (multirun and "," in value):
+        return words
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'") if "'" in value or value.endswith("\\") else value
+    return f"{key}='{escaped}'"
+
+
+def _parse(verb: str, words: list[str], multirun: bool = False) -> tuple[list[Override], list[str]]:
+    """Return the overrides whose names the schema and the config groups know, and what is wrong with the others."""
+    keys = known_keys(VERB_SCHEMAS[verb])
+    choices = groups(verb)
+    parser = OverridesParser.create()
+    parsed: list[Override] = []
+    problems: list[str] = []
+    for word in words:
+        if "=" not in word and not word.startswith("~"):
+            close = nearest(word, [*keys, *choices])
+            problems.append(f"'{word}': expected key=value{close}")
+            continue
+        try:
+            override = parser.parse_override(_quoted(word, keys, multirun))
+        except HydraException as error:
+            problems.append(f"'{word}': not understood ({str(error).splitlines()[0]}); quote values with special signs")
+            continue
+        if wrong := _wrong_name(override, keys, choices):
+            problems.extend(wrong)
+        elif override.is_sweep_override() and not multirun:
+            problems.append(f"{word}: several values need --multirun (-m)")
+        else:
+            parsed.append(override)
+    return parsed, problems
+
+
+def _wrong_name(override: Override, keys: dict[str, set[Any]], choices: dict[str, list[str]]) -> list[str]:
+    name = override.key_or_group
+    if name not in choices:
+        return [] if _key_types(name, keys) else [f"{name}: unknown key{nearest(name, [*keys, *choices])}"]
+    wanted = override.sweep_iterator() if override.is_sweep_override() else [override.value()]
+    return [
+        f"{name}={choice}: no such choice{nearest(str(choice), choices[name])} (valid: {', '.join(choices[name])})"
+        for choice in wanted
+        if choice is not None and str(choice) not in choices[name]
+    ]
+
+
+def expand_multirun(verb: str, words: list[str]) -> list[list[str]]:
+    """Return one list of override words per job: the product of every ``key=a,b,c``."""
+    parsed, problems = _parse(verb, words, multirun=True)
+    if problems:
+        raise _refused(verb, problems)
+    axes = []
+    for override in parsed:
+        if override.is_sweep_override():
+            key = override.get_key_element()
+            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        else:
+            axes.append([str(override.input_line)])
+    return [list(job) for job in itertools.product(*axes)]
+
+
+def _refused(verb: str, problems: list[str]) -> UserError:
+    listed = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
+    return UserError(f"the configuration of `stancekit {verb}` is not valid:\n{listed}")
+
+
+def _register_experiments() -> None:
+    store = ConfigStore.instance()
+    for path in sorted(experiments_dir().glob("*.yaml")):
+        store.store(
+            group=EXPERIMENT, name=path.stem, node=OmegaConf.load(path), package="_global_", provider="experiments"
+        )
+
+
+def _compose(verb: str, overrides: list[Override]) -> dict[str, Any]:
+    for_hydra, after = [], []
+    for override in overrides:
+        key = override.key_or_group
+        if key in groups(verb) or override.is_delete():
+            for_hydra.append(str(override.input_line))
+        elif (config_dir() / key).is_dir():
+            # Hydra would take `predict model=FOLDER` for a choice from the group that only `train` uses.
+            after.append(override)
+        else:
+            # Forced, so that a key which this choice of groups lacks is refused by the schema, in our words.
+            for_hydra.append("++" + str(override.input_line).lstrip("+"))
+    _register_experiments()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_dir=str(config_dir()), version_base="1.3"):
+        composed = compose(config_name=verb, overrides=for_hydra)
+    for override in after:
+        OmegaConf.update(composed, override.key_or_group, override.value())
+    missing = OmegaConf.missing_keys(composed)
+    for key in missing:
+        OmegaConf.update(composed, key, None)
+    values = OmegaConf.to_container(composed, resolve=True)
+    for key in missing:
+        *parents, last = key.split(".")
+        holder: Any = values
+        for parent in parents:
+            holder = holder[parent]
+        del holder[last]
+    return typing.cast(dict[str, Any], values)
+
+
+def load_config(verb: str, words: list[str]) -> Schema:
+    """Compose the configuration of ``verb`` with the overrides and validate it.
+
+    Returns:
+        The frozen configuration, an instance of ``VERB_SCHEMAS[verb]``.
+
+    Raises:
+        UserError: lists every unknown name, missing value and value of the wrong kind.
+    """
+    parsed, problems = _parse(verb, words)
+    try:
+        values = _compose(verb, parsed)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _refused(verb, [*problems, " ".join(str(error).split())]) from error
+    return validate(verb, values, problems)
+
+
+def validate(verb: str, values: dict[str, Any], problems: Sequence[str] = ()) -> Schema:
+    """Check composed values against the schema of ``verb``; ``problems`` are those already found.
+
+    Raises:
+        UserError: lists every mistake with its key, what was expected and what was found.
+    """
+    schema = VERB_SCHEMAS[verb]
+    try:
+        config = schema.model_validate(values)
+    except ValidationError as error:
+        keys = known_keys(schema)
+        raise _refused(verb, [*problems, *(_said(e, keys) for e in error.errors())]) from error
+    if problems:
+        raise _refused(verb, list(problems))
+    return config
+
+
+def _said(error: Any, keys: dict[str, set[Any]]) -> str:
+    # Pydantic puts the tag of a union member into the location; users never wrote it.
+    *parents, last = (str(part) for part in error["loc"])
+    key = ""
+    for parent in parents:
+        key = f"{key}.{parent}".lstrip(".") if f"{key}.{parent}".lstrip(".") in keys else key
+    key = f"{key}.{last}".lstrip(".")
+    if error["type"] == "missing":
+        return f"{key}: a value is needed; give {key}=…"
+    if error["type"] == "extra_forbidden":
+        elsewhere = f"{key}: not a key of the chosen {key.rpartition('.')[0]}"
+        return elsewhere if key in keys else f"{key}: unknown key{nearest(key, keys)}"
+    found = repr(error["input"])
+    return f"{key}: {error['msg']}, found {found if len(found) < 80 else found[:77] + '…'}"

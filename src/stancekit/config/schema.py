@@ -1,0 +1,264 @@
+"""The schema of every configuration: frozen, and closed to names that are not in it.
+
+YAML under ``configs/`` gives the values, this module says which values are allowed. A key that has no default here must
+be given by a YAML file or on the command line.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[int, Field(gt=0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+GivenText = Annotated[str, Field(min_length=1)]
+
+
+class Schema(BaseModel):
+    """Frozen, and closed to unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class PackageEncoder(Schema):
+    """An encoder carried by an installed Python package; found without importing the package."""
+
+    source: Literal["package"]
+    package: str
+    folder: str
+    sha256: Sha256
+    name: str
+
+
+class HubEncoder(Schema):
+    """An encoder on the model hub, pinned to a commit; only safetensors are loaded and no remote code is run."""
+
+    source: Literal["hub"]
+    name: str
+    revision: Revision
+
+
+class FolderEncoder(Schema):
+    """An encoder in a local folder."""
+
+    source: Literal["folder"]
+    path: GivenText
+    sha256: Sha256 | None = None
+    name: str
+
+
+EncoderConfig = Annotated[PackageEncoder | HubEncoder | FolderEncoder, Field(discriminator="source")]
+
+
+def _fields_of(template: str) -> set[str]:
+    return {field for _, field, _, _ in string.Formatter().parse(template) if field is not None}
+
+
+def _statement_template(template: str) -> str:
+    fields = _fields_of(template)
+    if "statement" not in fields or fields - {"statement", "holder"}:
+        raise ValueError("expected a template with {statement} and, if wanted, {holder}")
+    return template
+
+
+def _target_template(template: str) -> str:
+    if _fields_of(template) != {"target"}:
+        raise ValueError("expected a template with {target} and no other field")
+    return template
+
+
+class InputConfig(Schema):
+    """How a pair is written out for a model: two segments, of which only the first is ever cut."""
+
+    statement: Annotated[str, AfterValidator(_statement_template)]
+    target: Annotated[str, AfterValidator(_target_template)]
+    unknown_holder: str
+    max_length: Annotated[int, Field(ge=16, le=8192)]
+
+
+class CrossEncoderConfig(Schema):
+    """A transformer that reads statement and target together."""
+
+    kind: Literal["cross_encoder"]
+    name: str
+    encoder: EncoderConfig
+    input: InputConfig
+    freeze_word_embeddings: bool
+    dropout: Fraction
+
+
+class MajorityConfig(Schema):
+    """Baseline: always the most frequent label."""
+
+    kind: Literal["majority"]
+    name: str
+
+
+class TfidfConfig(Schema):
+    """Baseline: TF-IDF and logistic regression."""
+
+    kind: Literal["tfidf"]
+    name: str
+    ngrams: tuple[Positive, Positive]
+    min_count: Positive
+    c: Annotated[float, Field(gt=0)]
+
+
+class FrozenEmbeddingsConfig(Schema):
+    """Baseline: sentence embeddings and logistic regression."""
+
+    kind: Literal["frozen_embeddings"]
+    name: str
+    encoder: EncoderConfig
+    c: Annotated[float, Field(gt=0)]
+
+
+ModelConfig = Annotated[
+    CrossEncoderConfig | MajorityConfig | TfidfConfig | FrozenEmbeddingsConfig, Field(discriminator="kind")
+]
+
+
+class SplitConfig(Schema):
+    """How rows are split when the file has no ``split`` column: whole groups of equal ``by`` stay together."""
+
+    by: GivenText
+    dev: Fraction
+    test: Fraction
+
+    @model_validator(mode="after")
+    def _leaves_training_rows(self) -> SplitConfig:
+        if self.dev + self.test >= 1:
+            raise ValueError("dev and test together must leave rows to train on")
+        return self
+
+
+class DataConfig(Schema):
+    """Labelled pairs. Relative paths are looked up in the working folder first, then among what ships."""
+
+    name: str
+    path: GivenText
+    split: SplitConfig
+    disjoint: tuple[str, ...]
+    tests: dict[str, str]
+
+
+class TrainingConfig(Schema):
+    """How a cross-encoder is fine-tuned."""
+
+    epochs: Positive
+    batch_size: Positive
+    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+    warmup: Fraction
+    weight_decay: Annotated[float, Field(ge=0)]
+    label_smoothing: Fraction
+    class_weights: Literal["balanced", "none"]
+    patience: Positive
+    precision: Literal["auto", "bf16", "fp32"]
+    checkpoint_steps: Positive | None
+    limit_rows: Positive | None
+
+
+class EvaluationConfig(Schema):
+    """How a model is scored."""
+
+    batch_size: Positive
+
+
+class TrackingConfig(Schema):
+    """Where runs are recorded and when a model becomes the default."""
+
+    uri: GivenText | None
+    experiment: GivenText
+    registered_model: GivenText
+    promote: Literal["best_on_dev", "always", "never"]
+
+
+class ArticlesConfig(Schema):
+    """How articles are split and grouped into stories."""
+
+    splitter: Literal["nupunkt", "regex"]
+    story_threshold: Annotated[float, Field(gt=0, le=1)]
+
+
+class RelevanceConfig(Schema):
+    """When a statement is about a target: an alias occurs in it, or its embedding is close enough to the phrase's."""
+
+    encoder: EncoderConfig
+    threshold: Annotated[float, Field(ge=-1, le=1)]
+
+
+class PredictionConfig(Schema):
+    """How rows are labelled in bulk."""
+
+    engine: Literal["torch"]
+    batch_size: Positive
+    chunk_rows: Positive
+
+
+class TrainConfig(Schema):
+    """``stancekit train``"""
+
+    name: str | None
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    resume: GivenText | None
+    data: DataConfig
+    model: ModelConfig
+    training: TrainingConfig
+    evaluation: EvaluationConfig
+    tracking: TrackingConfig
+
+
+class EvaluateConfig(Schema):
+    """``stancekit evaluate``"""
+
+    model: GivenText
+    split: str | None
+    output: GivenText | None
+    data: DataConfig
+    evaluation: EvaluationConfig
+    tracking: TrackingConfig
+
+
+class PairsConfig(Schema):
+    """``stancekit pairs``"""
+
+    input: GivenText
+    targets: GivenText
+    output: GivenText
+    dropped: GivenText | None
+    articles: ArticlesConfig
+    relevance: RelevanceConfig
+
+
+class PredictConfig(Schema):
+    """``stancekit predict``"""
+
+    model: GivenText
+    input: GivenText
+    output: GivenText
+    targets: GivenText | None
+    articles: ArticlesConfig
+    relevance: RelevanceConfig
+    prediction: PredictionConfig
+    tracking: TrackingConfig
+
+
+class UiConfig(Schema):
+    """``stancekit ui``"""
+
+    host: GivenText
+    port: Annotated[int, Field(ge=1, le=65535)]
+    tracking: TrackingConfig
+
+
+VERB_SCHEMAS: dict[str, type[Schema]] = {
+    "pairs": PairsConfig,
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "predict": PredictConfig,
+    "ui": UiConfig,
+}

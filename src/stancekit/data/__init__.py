@@ -1,0 +1,1 @@
+"""Labelled pairs: reading, splitting, fingerprints, leaks."""

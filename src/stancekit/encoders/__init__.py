@@ -1,0 +1,1 @@
+"""Encoders: found, verified by hash, and used for sentence embeddings."""

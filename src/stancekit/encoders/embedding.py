@@ -1,0 +1,55 @@
+"""Sentence embeddings: the mean of an encoder's last layer over a text's tokens, of length one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stancekit.config.schema import EncoderConfig
+from stancekit.encoders.locate import locate, quiet_transformers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_BATCH = 64
+_MAX_LENGTH = 256
+
+
+class SentenceEmbedder:
+    """Embeds texts with an encoder, as sentence-transformers' mean pooling does (Reimers & Gurevych, 2019)."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        """Load the encoder that ``config`` names, after its hash is checked."""
+        from transformers import AutoModel, AutoTokenizer
+
+        quiet_transformers()
+        files = locate(config)
+        self._tokenizer = AutoTokenizer.from_pretrained(files.location, revision=files.revision or "main")
+        self._model = AutoModel.from_pretrained(
+            files.location, revision=files.revision or "main", use_safetensors=True, trust_remote_code=False
+        ).eval()
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return one row per text, of unit length: shape (texts, hidden size)."""
+        import torch
+
+        hidden = int(self._model.config.hidden_size)
+        rows = np.zeros((len(texts), hidden), dtype=np.float32)
+        by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        with torch.inference_mode():
+            for first in range(0, len(by_length), _BATCH):
+                chosen = by_length[first : first + _BATCH]
+                batch = self._tokenizer(
+                    [texts[i] for i in chosen],
+                    padding=True,
+                    truncation=True,
+                    max_length=_MAX_LENGTH,
+                    return_tensors="pt",
+                )
+                states = self._model(**batch).last_hidden_state
+                mask = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
+                mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+                rows[chosen] = torch.nn.functional.normalize(mean, dim=1).float().numpy()
+        return rows

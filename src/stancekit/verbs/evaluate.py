@@ -1,0 +1,70 @@
+"""``stancekit evaluate``: a saved model against labelled pairs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from stancekit.config.schema import DataConfig, EvaluateConfig
+from stancekit.data.dataset import SPLITS, fingerprint, read_labelled
+from stancekit.errors import UserError, nearest
+from stancekit.files import whole_file
+from stancekit.labels import OUTCOMES
+from stancekit.pairs.model import Pair
+from stancekit.paths import find_file
+from stancekit.tracking.registry import find_model
+
+
+def run(config: EvaluateConfig) -> None:
+    """Print the scores and the confusion matrix, and write them as JSON where ``output`` says.
+
+    Raises:
+        UserError: the data, the model or the output is bad.
+    """
+    path, pairs = _rows(config.data, config.split)
+    folder = find_model(config.model, config.tracking)
+
+    from stancekit.evaluation.metrics import confusion, score
+    from stancekit.models.base import label_indices
+    from stancekit.models.saved import load_model
+
+    saved = load_model(folder)
+    gold = label_indices(pairs)
+    probabilities = saved.model.predict(pairs, config.evaluation.batch_size).probabilities
+    scores, matrix = score(gold, probabilities), confusion(gold, probabilities)
+    if config.output:
+        result = {
+            "model": str(folder),
+            "data": str(path),
+            "fingerprint": fingerprint(pairs),
+            "rows": len(pairs),
+            "scores": scores,
+            "confusion": {"labels": list(OUTCOMES), "rows_are_gold": matrix.tolist()},
+        }
+        with whole_file(Path(config.output)) as stream:
+            json.dump(result, stream, indent=2, ensure_ascii=False)
+            stream.write("\n")
+    print(f"{saved.config.name} on {len(pairs)} pairs of {path} (fingerprint {fingerprint(pairs)})\n")
+    print(f"three stances   macro-F1 {scores['macro_f1']:.3f}   accuracy {scores['accuracy']:.3f}")
+    print(f"four outcomes   macro-F1 {scores['macro_f1_outcomes']:.3f}   accuracy {scores['accuracy_outcomes']:.3f}\n")
+    print(f"{'':<12}{'precision':>10}{'recall':>8}{'F1':>7}{'pairs':>7}   predicted as {' / '.join(OUTCOMES)}")
+    for i, label in enumerate(OUTCOMES):
+        precision, recall, f1 = (scores[f"{label}/{name}"] for name in ("precision", "recall", "f1"))
+        predicted = " / ".join(str(count) for count in matrix[i])
+        print(f"{label:<12}{precision:>10.3f}{recall:>8.3f}{f1:>7.3f}{int(matrix[i].sum()):>7}   {predicted}")
+
+
+def _rows(config: DataConfig, split: str | None) -> tuple[Path, list[Pair]]:
+    path = find_file(config.path, "data.path")
+    pairs = read_labelled(path)
+    found = {str(pair.column("split")) for pair in pairs if pair.column("split") is not None}
+    if not found and split is None:
+        return path, pairs
+    wanted = split or "test"
+    chosen = [pair for pair in pairs if pair.column("split") == wanted]
+    if not chosen:
+        names = sorted(found) or ["none: the file has no `split` column"]
+        raise UserError(
+            f"split={wanted}: no such rows in {path}{nearest(wanted, found or SPLITS)} (splits: {', '.join(names)})"
+        )
+    return path, chosen

@@ -1,0 +1,162 @@
+"""``stancekit train``: data, model, evaluation and one MLflow run that holds them all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stancekit.config.compose import validate
+from stancekit.config.schema import CrossEncoderConfig, TrainConfig
+from stancekit.data.dataset import Dataset, label_counts, load_dataset
+from stancekit.errors import UserError, nearest
+from stancekit.paths import home
+from stancekit.tracking.registry import promote
+from stancekit.tracking.runs import tracked_run
+from stancekit.tracking.store import open_store, store_uri
+
+if TYPE_CHECKING:
+    from stancekit.models.base import StanceModel
+    from stancekit.pairs.model import Pair
+
+_CONFIG = "config.json"
+_CHECKPOINTS = "checkpoints"
+_SAVED = "stance_model"
+
+
+@dataclass(frozen=True)
+class _Resumed:
+    run_id: str
+    config: TrainConfig
+    data: Mapping[str, str]
+
+
+def run(config: TrainConfig) -> None:
+    """Train, evaluate, record and register a model; print what came of it.
+
+    Raises:
+        UserError: the data, the encoder or the run to resume is bad.
+        Interrupted: Ctrl-C or SIGTERM; the run is KILLED and can be resumed.
+    """
+    resumed = _find_unfinished(config.resume) if config.resume else None
+    if resumed:
+        config = resumed.config
+    dataset = load_dataset(config.data)
+    if resumed and resumed.data != dataset.fingerprints():
+        changed = [part for part, value in dataset.fingerprints().items() if resumed.data.get(part) != value]
+        raise UserError(f"resume={resumed.run_id}: the data has changed since ({', '.join(changed)}); start a new run")
+    train = dataset.train[: config.training.limit_rows]
+    _say(f"data: {dataset.path}")
+    for name, pairs in {"train": train, "dev": dataset.dev, **dataset.tests}.items():
+        counts = ", ".join(f"{label} {count}" for label, count in label_counts(pairs).items())
+        _say(f"  {name:<6} {len(pairs):>5} pairs ({counts})")
+    _train(config, dataset, train, resumed.run_id if resumed else None)
+
+
+def _train(config: TrainConfig, dataset: Dataset, train: Sequence[Pair], resumed: str | None) -> None:
+    # Imported late, so that a mistake in data or config is told before torch and MLflow have been loaded.
+    import mlflow
+
+    from stancekit.evaluation.metrics import confusion, score
+    from stancekit.models.base import label_indices
+    from stancekit.models.saved import save_model
+    from stancekit.tracking.logging import log_inputs, log_model, log_scores, run_tags
+
+    started = time.monotonic()
+    with tracked_run(config.tracking, config.name, run_tags(config, dataset), resumed) as active:
+        client, run_id = open_store(config.tracking), active.info.run_id
+        folder = home() / "unfinished" / run_id
+        if resumed is None:
+            folder.mkdir(parents=True)
+            state = {"config": config.model_dump(mode="json"), "data": dataset.fingerprints()}
+            (folder / _CONFIG).write_text(json.dumps(state), encoding="utf-8")
+            log_inputs(config, dataset)
+        _say(f"run {run_id} ({active.info.run_name})")
+        model, steps = _fit(config, train, dataset.dev, folder / _CHECKPOINTS)
+        mlflow.log_metric("training_seconds", time.monotonic() - started)
+        _say(f"\n{'':<8}{'macro-F1':>9}{'four-way':>10}   F1 of each outcome")
+        dev_score = 0.0
+        for split, pairs in {"dev": dataset.dev, **dataset.tests}.items():
+            gold = label_indices(pairs)
+            probabilities = model.predict(pairs, config.evaluation.batch_size).probabilities
+            scores = score(gold, probabilities)
+            log_scores(split, scores, confusion(gold, probabilities), steps)
+            dev_score = scores["macro_f1"] if split == "dev" else dev_score
+            each = " · ".join(f"{label} {scores[f'{label}/f1']:.2f}" for label in label_counts(pairs))
+            _say(f"{split:<8}{scores['macro_f1']:>9.3f}{scores['macro_f1_outcomes']:>10.3f}   {each}")
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            saved = Path(temporary) / _SAVED
+            save_model(model, saved, config.model, config.model_dump(mode="json"), dataset.fingerprints())
+            version = log_model(client, saved, config.tracking.registered_model, dataset.dev[:2])
+        trial = config.training.limit_rows is not None or config.model.kind != "cross_encoder"
+        promoted = promote(
+            client,
+            config.tracking,
+            version,
+            dev_score,
+            dataset.fingerprints()["dev"],
+            eligible=not trial,
+        )
+    shutil.rmtree(folder)
+    _say(f"\n{promoted}")
+    _say(f"run:    {run_id} in {store_uri(config.tracking)}")
+    _say(f"use it: stancekit predict model={run_id} input=… output=…")
+    _say("see it: stancekit ui")
+
+
+def _fit(config: TrainConfig, train: Sequence[Pair], dev: Sequence[Pair], checkpoints: Path) -> tuple[StanceModel, int]:
+    """Return the trained model and the optimizer step that its scores belong to."""
+    import mlflow
+
+    if not isinstance(config.model, CrossEncoderConfig):
+        from stancekit.models.baselines import Baseline
+
+        balanced = config.training.class_weights == "balanced"
+        return Baseline.fit(config.model, train, balanced, config.seed), 0
+
+    from stancekit.evaluation.metrics import score
+    from stancekit.training.trainer import fit_cross_encoder
+
+    def log_curve(values: Mapping[str, float], step: int) -> None:
+        mlflow.log_metrics(dict(values), step=step)
+
+    fitted = fit_cross_encoder(
+        config.model,
+        config.training,
+        train,
+        dev,
+        seed=config.seed,
+        folder=checkpoints,
+        score=score,
+        log=log_curve,
+        say=_say,
+    )
+    mlflow.set_tag("stancekit.precision", "bf16" if fitted.bf16 else "fp32")
+    mlflow.log_metrics({"best_step": fitted.best_step, "steps": fitted.steps})
+    return fitted.model, fitted.best_step
+
+
+def _find_unfinished(name: str) -> _Resumed:
+    folder = home() / "unfinished"
+    found = sorted((p for p in folder.glob(f"*/{_CONFIG}")), key=lambda path: path.stat().st_mtime)
+    names = [path.parent.name for path in found]
+    chosen = names[-1] if names and name == "last" else name
+    if chosen not in names:
+        listed = "\n".join(f"    {n}" for n in names) or "    (none)"
+        raise UserError(
+            f"resume={name}: no unfinished run of that name{nearest(name, names)}; a finished one cannot be resumed\n"
+            f"  unfinished runs in {folder}:\n{listed}"
+        )
+    state = json.loads((folder / chosen / _CONFIG).read_text(encoding="utf-8"))
+    config = validate("train", {**state["config"], "resume": chosen})
+    assert isinstance(config, TrainConfig)
+    return _Resumed(chosen, config, state["data"])
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
