@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import yaml
 
@@ -25,10 +27,12 @@ def _usage() -> str:
     verbs = "\n".join(f"  {name:<9} {what}" for name, (_, what) in VERBS.items())
     return (
         f"stancekit {__version__}: who supports, rules out or leaves open which course of action\n\n"
-        "usage: stancekit VERB [key=value …] [-m] [--cfg] [--help]\n\n"
+        "usage: stancekit VERB [key=value …] [-m] [--cfg] [--config-dir DIR] [--help]\n\n"
         f"{verbs}\n\n"
-        "Every verb takes Hydra overrides (key=value, group=choice). -m runs every combination of key=a,b;\n"
-        "--cfg prints the composed configuration and stops; `stancekit VERB --help` lists groups and keys."
+        "Every verb takes Hydra overrides (key=value, group=choice); `stancekit VERB --help` lists groups and keys.\n"
+        "  -m                every combination of key=a,b,c, one after the other\n"
+        "  --cfg             print the composed configuration and stop\n"
+        "  --config-dir DIR  a folder with choices of one's own, in the layout of configs/"
     )
 
 
@@ -55,21 +59,17 @@ def _run(arguments: list[str]) -> None:
     verb, *words = arguments
     if verb not in VERBS:
         raise UserError(f"no verb '{verb}'{nearest(verb, VERBS)} (verbs: {', '.join(VERBS)})")
-    flags = {word for word in words if word.startswith("-") and "=" not in word}
-    words = [word for word in words if word not in flags]
-    if flags & {"-h", "--help"}:
+    options, overrides = _options(words)
+    if options.help:
         print(_verb_help(verb))
         return
-    valid = ("-m", "--multirun", "--cfg", "-h", "--help")
-    if unknown := flags - set(valid):
-        raise UserError(f"unknown option {sorted(unknown)[0]}{nearest(sorted(unknown)[0], valid)} ({', '.join(valid)})")
 
     from stancekit.config.compose import expand_multirun, load_config
 
-    jobs = expand_multirun(verb, words) if flags & {"-m", "--multirun"} else [words]
+    jobs = expand_multirun(verb, overrides, options.config_dir) if options.multirun else [overrides]
     # Every job is validated before the first one starts: a typo in the last must not cost the hours of the others.
-    configs: list[Any] = [load_config(verb, job) for job in jobs]
-    if "--cfg" in flags:
+    configs: list[Any] = [load_config(verb, job, options.config_dir) for job in jobs]
+    if options.cfg:
         for config in configs:
             print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
         return
@@ -78,6 +78,26 @@ def _run(arguments: list[str]) -> None:
         if len(configs) > 1:
             print(f"[{number}/{len(configs)}] {' '.join(jobs[number - 1])}", file=sys.stderr)
         action(config)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (options: -m, --multirun, --cfg, --config-dir DIR, -h, --help)")
+
+
+def _options(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Return the options among the words of a verb, and the overrides that are left."""
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("--cfg", action="store_true")
+    parser.add_argument("--config-dir", type=Path)
+    options, rest = parser.parse_known_args(words)
+    valid = [name for action in parser._actions for name in action.option_strings]
+    for word in rest:
+        if word.startswith("-"):
+            parser.error(f"unknown option {word}{nearest(word, valid)}")
+    return options, rest
 
 
 def main(arguments: list[str] | None = None) -> int:

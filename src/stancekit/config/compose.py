@@ -41,15 +41,21 @@ def experiments_dir() -> Path:
     return (shipped_root() / "experiments").resolve()
 
 
-def groups(verb: str) -> dict[str, list[str]]:
-    """Return the config groups that ``verb`` is composed of, each with the names that can be chosen."""
+def groups(verb: str, own: Path | None = None) -> dict[str, list[str]]:
+    """Return the config groups that ``verb`` is composed of, each with the names that can be chosen.
+
+    Args:
+        own: a further folder in the layout of ``configs/``, with a user's own choices.
+    """
     found: dict[str, list[str]] = {}
     # The primary config is read as plain YAML: composing it just to list its groups would be slow and can fail.
     for entry in yaml.safe_load((config_dir() / f"{verb}.yaml").read_text(encoding="utf-8")).get("defaults", []):
         if isinstance(entry, dict):
             group = next(iter(entry))
-            folder = experiments_dir() if group == EXPERIMENT else config_dir() / group
-            found[group] = sorted(p.stem for p in folder.glob("*.yaml") if not p.stem.startswith("_"))
+            folders = [experiments_dir() if group == EXPERIMENT else config_dir() / group]
+            folders += [own / group] if own else []
+            names = {path.stem for folder in folders for path in folder.glob("*.yaml")}
+            found[group] = sorted(name for name in names if not name.startswith("_"))
     return found
 
 
@@ -95,10 +101,10 @@ def _quoted(words: str, keys: dict[str, set[Any]], multirun: bool) -> str:
     return f"{key}='{escaped}'"
 
 
-def _parse(verb: str, words: list[str], multirun: bool = False) -> tuple[list[Override], list[str]]:
+def _parse(verb: str, words: list[str], own: Path | None, multirun: bool = False) -> tuple[list[Override], list[str]]:
     """Return the overrides whose names the schema and the config groups know, and what is wrong with the others."""
     keys = known_keys(VERB_SCHEMAS[verb])
-    choices = groups(verb)
+    choices = groups(verb, own)
     parser = OverridesParser.create()
     parsed: list[Override] = []
     problems: list[str] = []
@@ -133,9 +139,9 @@ def _wrong_name(override: Override, keys: dict[str, set[Any]], choices: dict[str
     ]
 
 
-def expand_multirun(verb: str, words: list[str]) -> list[list[str]]:
+def expand_multirun(verb: str, words: list[str], own: Path | None = None) -> list[list[str]]:
     """Return one list of override words per job: the product of every ``key=a,b,c``."""
-    parsed, problems = _parse(verb, words, multirun=True)
+    parsed, problems = _parse(verb, words, own, multirun=True)
     if problems:
         raise _refused(verb, problems)
     axes = []
@@ -161,8 +167,10 @@ def _register_experiments() -> None:
         )
 
 
-def _compose(verb: str, overrides: list[Override]) -> dict[str, Any]:
+def _compose(verb: str, overrides: list[Override], own: Path | None) -> dict[str, Any]:
     for_hydra, after = [], []
+    if own:
+        for_hydra.append(f"hydra.searchpath=['file://{own}']")
     for override in overrides:
         key = override.key_or_group
         if key in groups(verb) or override.is_delete():
@@ -192,8 +200,11 @@ def _compose(verb: str, overrides: list[Override]) -> dict[str, Any]:
     return typing.cast(dict[str, Any], values)
 
 
-def load_config(verb: str, words: list[str]) -> Schema:
+def load_config(verb: str, words: list[str], own: Path | None = None) -> Schema:
     """Compose the configuration of ``verb`` with the overrides and validate it.
+
+    Args:
+        own: a further folder in the layout of ``configs/``, with a user's own choices.
 
     Returns:
         The frozen configuration, an instance of ``VERB_SCHEMAS[verb]``.
@@ -201,9 +212,13 @@ def load_config(verb: str, words: list[str]) -> Schema:
     Raises:
         UserError: lists every unknown name, missing value and value of the wrong kind.
     """
-    parsed, problems = _parse(verb, words)
+    if own is not None:
+        own = own.expanduser().resolve()
+        if not own.is_dir():
+            raise UserError(f"--config-dir: no folder '{own}'; expected one in the layout of {config_dir()}")
+    parsed, problems = _parse(verb, words, own)
     try:
-        values = _compose(verb, parsed)
+        values = _compose(verb, parsed, own)
     except (HydraException, OmegaConfBaseException) as error:
         raise _refused(verb, [*problems, " ".join(str(error).split())]) from error
     return validate(verb, values, problems)

@@ -19,6 +19,7 @@ def score(gold: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[s
     ``macro_f1`` and ``accuracy`` are three-way: rows whose gold is one of the stances, each given its likeliest stance.
     ``macro_f1_outcomes``, ``accuracy_outcomes`` and the scores of each label (``supports/f1``, …) are over all rows and
     all four outcomes. A score whose denominator is zero is 0.
+    There must be at least one row.
 
     Args:
         gold: indices in ``OUTCOMES``, shape (rows,).
@@ -33,7 +34,7 @@ def score(gold: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[s
         "macro_f1": _macro_f1(stance_gold, stance_predicted, stances),
         "accuracy": float(accuracy_score(stance_gold, stance_predicted)) if len(stance_gold) else 0.0,
         "macro_f1_outcomes": _macro_f1(gold, predicted, outcomes),
-        "accuracy_outcomes": float(accuracy_score(gold, predicted)) if len(gold) else 0.0,
+        "accuracy_outcomes": float(accuracy_score(gold, predicted)),
     }
     each = precision_recall_fscore_support(gold, predicted, labels=list(outcomes), zero_division=0)
     for i, label in enumerate(OUTCOMES):

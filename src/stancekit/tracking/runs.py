@@ -60,7 +60,7 @@ def tracked_run(
         tags={**tags, **process_tags()},
         log_system_metrics=False,
     )
-    with _sigterm_raises():
+    with sigterm_raises():
         try:
             yield run
         except (KeyboardInterrupt, Interrupted) as stop:
@@ -84,7 +84,8 @@ def _end(run_id: str, status: str) -> None:
 
 
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
+def sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM raise ``Interrupted`` within the block; does nothing outside the main thread."""
     def stop(*_: Any) -> None:
         raise Interrupted("terminated", _TERMINATED)
 

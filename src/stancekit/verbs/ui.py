@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 
 from stancekit.config.schema import UiConfig
 from stancekit.errors import UserError
+from stancekit.tracking.runs import sigterm_raises
 from stancekit.tracking.store import open_store, store_uri
 
 
 def run(config: UiConfig) -> None:
-    """Serve the UI until it is interrupted.
+    """Serve the UI until it is interrupted; the server and its workers end with this process.
 
     Raises:
         UserError: the server could not start; its own words stand above.
@@ -20,9 +23,15 @@ def run(config: UiConfig) -> None:
     uri = store_uri(config.tracking)
     print(f"MLflow UI of {uri}: http://{config.host}:{config.port} (Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    try:
-        done = subprocess.run([*command, "--host", config.host, "--port", str(config.port)], check=False)
-    except KeyboardInterrupt:
-        return
-    if done.returncode:
-        raise UserError(f"the MLflow server ended with code {done.returncode}; is port {config.port} in use?")
+    command += ["--host", config.host, "--port", str(config.port)]
+    # In a session of its own, so that a signal to this process alone ends the workers as well.
+    with sigterm_raises(), subprocess.Popen(command, start_new_session=True) as server:
+        try:
+            code = server.wait()
+        except KeyboardInterrupt:
+            return
+        finally:
+            if server.poll() is None:
+                os.killpg(server.pid, signal.SIGTERM)
+    if code:
+        raise UserError(f"the MLflow server ended with code {code}; is port {config.port} in use?")

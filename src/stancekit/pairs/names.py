@@ -1,0 +1,245 @@
+"""The table of an article's persons and bodies, and what a phrase refers to."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from stancekit.pairs.lexicon import (
+    BODIES,
+    FEMALE_NAMES,
+    FEMALE_ROLES,
+    GROUPS,
+    MALE_NAMES,
+    MALE_ROLES,
+    MEDIA,
+    ROLES,
+    SPOKES,
+    TITLES,
+)
+from stancekit.pairs.phrases import Phrase, anonymous
+from stancekit.pairs.tokens import Token
+
+_LEADERS = frozenset("president premier chancellor king taoiseach leader minister chairman chief".split())
+_OFFICES = {
+    "minister": frozenset({"minister", "secretary"}),
+    "leader": _LEADERS, "politician": ROLES, "chief": frozenset({"chief", "director", "executive"})}
+_IGNORED = frozenset("general former new senior top own own longtime acting said also".split())
+
+
+@dataclass(eq=False, slots=True)
+class Entity:
+    """A person or body of one article."""
+
+    name: str
+    kind: str
+    gender: str = ""
+    words: set[str] = field(default_factory=set)
+    seen: int = 0
+
+    @property
+    def last(self) -> str:
+        """The last word of the name, folded for comparison."""
+        return fold(self.name.split()[-1])
+
+    @property
+    def first(self) -> str:
+        """The first word of the name, folded for comparison."""
+        return fold(self.name.split()[0])
+
+
+def fold(name: str) -> str:
+    """Return a name without case, accents, points and the kind of apostrophe."""
+    plain = unicodedata.normalize("NFKD", name.lower().replace("’", "'"))
+    return re.sub(r"[^\w' -]", "", "".join(char for char in plain if not unicodedata.combining(char))).strip()
+
+
+def same_last_name(one: str, other: str) -> bool:
+    """Return whether two last names are one, transliterated differently ("Zelensky", "Zelenskyy", "Zelenskiy")."""
+    one, other = (re.sub(r"(?:yy|iy|ii|ij|yi|i|y)$", "y", fold(name)) for name in (one, other))
+    return one == other
+
+
+class NameTable:
+    """The persons and bodies named anywhere in an article."""
+
+    def __init__(self) -> None:
+        self.entities: list[Entity] = []
+        self._acronyms: dict[str, Entity] = {}
+
+    def learn(self, statements: Sequence[tuple[Sequence[Token], Sequence[Phrase]]]) -> None:
+        """Fill the table from the phrases of all statements: full names first, so that short ones find them."""
+        last_names = Counter(
+            fold(phrase.name[-1]) for _, phrases in statements for phrase in phrases if len(phrase.name) == 1
+        )
+        pending: list[tuple[Phrase, Sequence[Token]]] = []
+        for tokens, phrases in statements:
+            for place, phrase in enumerate(phrases):
+                if len(phrase.name) >= 2:
+                    person = _looks_like_person(phrase, tokens, last_names)
+                    entity = self._named(phrase, "person" if person else "body")
+                    self._acronym(entity, phrase, tokens)
+                    self._describe(entity, phrases, place, tokens)
+                elif phrase.name:
+                    pending.append((phrase, tokens))
+        for phrase, _ in pending:
+            entity = self.find_name(phrase) or self._named(phrase, "person" if phrase.head in TITLES else "other")
+            entity.words.update(phrase.words)
+        for tokens, phrases in statements:
+            for place, phrase in enumerate(phrases):
+                if phrase.name and (known := self.find_name(phrase)):
+                    self._describe(known, phrases, place, tokens)
+                elif not phrase.name and phrase.head in BODIES | GROUPS and len(phrase.words) > 1:
+                    self._common(phrase)
+
+    def _named(self, phrase: Phrase, kind: str) -> Entity:
+        found = self.find_name(phrase) if kind == "person" else None
+        name = joined(phrase.name)
+        if found is None:
+            found = next((entity for entity in self.entities if fold(entity.name) == fold(name)), None)
+        if found is None:
+            found = Entity(name, kind, _gender(phrase) if kind == "person" else "")
+            self.entities.append(found)
+        elif len(name.split()) > len(found.name.split()):
+            found.name = name
+        found.words.update(phrase.words)
+        return found
+
+    def _common(self, phrase: Phrase) -> Entity:
+        name = common_name(phrase)
+        for entity in self.entities:
+            if fold(entity.name) == fold(name):
+                return entity
+        entity = Entity(name, "group" if phrase.head in GROUPS else "body", words=set(phrase.words))
+        self.entities.append(entity)
+        return entity
+
+    def _acronym(self, entity: Entity, phrase: Phrase, tokens: Sequence[Token]) -> None:
+        after = tokens[phrase.end : phrase.end + 3]
+        if len(after) == 3 and after[0].text == "(" and after[2].text == ")" and after[1].text.isupper():
+            self._acronyms[after[1].text] = entity
+
+    def _describe(self, entity: Entity, phrases: Sequence[Phrase], place: int, tokens: Sequence[Token]) -> None:
+        """Take the role that stands in apposition before or after the name ("X, the finance minister,")."""
+        for near in (place - 1, place + 1):
+            if not 0 <= near < len(phrases):
+                continue
+            other, here = phrases[near], phrases[place]
+            between = tokens[other.end : here.start] if near < place else tokens[here.end : other.start]
+            apposed = other.head in ROLES and not other.name and [token.text for token in between[:1]] == [","]
+            inner = [token for token in between[1:] if token.low not in ("the", "a", "an", "his", "her", "its", "their")]
+            if apposed and not inner:
+                entity.words.update(other.words)
+                entity.gender = entity.gender or _role_gender(other.words)
+                if entity.kind == "other":
+                    entity.kind = "person"
+        if entity.kind == "other" and phrases[place].head in TITLES:
+            entity.kind = "person"
+        if entity.kind == "person":
+            entity.gender = entity.gender or _gender(phrases[place])
+
+    def find_name(self, phrase: Phrase) -> Entity | None:
+        """Return the entity that a phrase with a proper name means, the last mentioned where several fit."""
+        words = [fold(word) for word in phrase.name]
+        whole = fold(joined(phrase.name))
+        if joined(phrase.name) in self._acronyms:
+            return self._acronyms[joined(phrase.name)]
+        for entity in self.entities:
+            if fold(entity.name) == whole:
+                return entity
+        if len(words) == 1:
+            gender = _role_gender(phrase.words)
+            fits = [e for e in self.entities if e.kind == "person" and same_last_name(e.last, words[0])]
+            fits = [e for e in fits if not gender or e.gender in ("", gender)] or fits
+            fits = fits or [e for e in self.entities if e.kind == "person" and e.first == words[0]]
+            fits = fits or [e for e in self.entities if e.kind == "body" and words[0] in fold(e.name).split()[:1]]
+            fits = fits or [e for e in self.entities if e.kind == "body" and e.last == words[0]]
+            return max(fits, key=lambda entity: entity.seen, default=None)
+        for entity in self.entities:
+            if entity.kind == "person" and same_last_name(entity.last, words[-1]) and _same_first(entity.first, words):
+                return entity
+        return None
+
+    def find_description(self, phrase: Phrase) -> Entity | None:
+        """Return the entity that a role, body or group noun means, the last mentioned where several fit."""
+        if phrase.head in ROLES - BODIES:
+            return self._role(phrase)
+        whole = fold(common_name(phrase))
+        fits = [
+            entity
+            for entity in self.entities
+            if entity.kind != "person" and _contains(fold(entity.name).split(), whole.split())
+        ]
+        longest = max(fits, key=lambda entity: (entity.seen, len(entity.name)), default=None)
+        if longest is not None or anonymous(phrase):
+            return longest
+        return self._common(phrase)
+
+    def _role(self, phrase: Phrase) -> Entity | None:
+        heads = _OFFICES.get(phrase.head, frozenset({phrase.head}))
+        wanted = {word for word in phrase.words if word not in _IGNORED and word != phrase.head}
+        fits = [e for e in self.entities if e.kind == "person" and e.words & heads and _agree(wanted, e.words)]
+        gender = _role_gender(phrase.words)
+        fits = [e for e in fits if not gender or e.gender in ("", gender)]
+        if fits:
+            seen = [entity for entity in fits if entity.seen]
+            return max(seen, key=lambda entity: entity.seen) if seen else fits[0]
+        if phrase.determiner != "the" or anonymous(phrase) or phrase.head in SPOKES:
+            return None
+        return Entity(common_name(phrase), "person", _role_gender(phrase.words), set(phrase.words))
+
+
+def joined(words: Iterable[str]) -> str:
+    """Return the words of a name as text."""
+    return re.sub(r" ([’'])", r"\1", " ".join(words))
+
+
+def common_name(phrase: Phrase) -> str:
+    """Return the name of a phrase without proper name ("teachers union"): its words as they come."""
+    return phrase.text
+
+
+def _same_first(first: str, words: Sequence[str]) -> bool:
+    return first == words[0] or (min(len(first), len(words[0])) >= 3 and (
+        first.startswith(words[0]) or words[0].startswith(first)))
+
+
+def _contains(words: Sequence[str], part: Sequence[str]) -> bool:
+    """Return whether the part's words stand in the name, in order, the last one last."""
+    rest = iter(words)
+    return bool(part) and words[-1] == part[-1] and all(word in rest for word in part)
+
+
+def _agree(wanted: set[str], words: set[str]) -> bool:
+    return all(word in words or any(word[:5] == other[:5] and len(word) > 4 for other in words) for word in wanted)
+
+
+def _role_gender(words: Iterable[str]) -> str:
+    for word in words:
+        if word in MALE_ROLES:
+            return "m"
+        if word in FEMALE_ROLES:
+            return "f"
+    return ""
+
+
+def _gender(phrase: Phrase) -> str:
+    first = phrase.name[0].lower() if len(phrase.name) > 1 else ""
+    given = "m" if first in MALE_NAMES - FEMALE_NAMES else "f" if first in FEMALE_NAMES - MALE_NAMES else ""
+    return _role_gender(phrase.words) or given
+
+
+def _looks_like_person(phrase: Phrase, tokens: Sequence[Token], last_names: Counter[str]) -> bool:
+    folded = [word.lower() for word in phrase.name]
+    if any(word in BODIES | GROUPS | MEDIA or word in ("&", "of", "for") for word in folded):
+        return False
+    if phrase.head in TITLES or folded[0] in MALE_NAMES | FEMALE_NAMES:
+        return True
+    after = tokens[phrase.end : phrase.end + 3]
+    aged = len(after) == 3 and after[0].text == "," and after[1].text.isdigit() and after[2].text == ","
+    relative = len(after) > 1 and after[0].text == "," and after[1].low == "who"
+    role = any(word in ROLES for word in phrase.words)
+    return aged or relative or role or last_names[fold(phrase.name[-1])] > 0

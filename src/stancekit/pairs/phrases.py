@@ -1,0 +1,277 @@
+"""Noun phrases that can name a holder, found in a statement's tokens: names with titles, roles, bodies, pronouns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stancekit.pairs.lexicon import (
+    ANONYMOUS,
+    BODIES,
+    DETERMINERS,
+    FUNCTION,
+    GROUPS,
+    HEADS,
+    MEDIA,
+    PRONOUNS,
+    ROLES,
+    TIMES,
+    TITLES,
+    VERBS,
+)
+from stancekit.pairs.tokens import QUOTE, Token
+
+_PARTICLES = frozenset("de von van al bin der la le du di da el ibn ter".split())
+_COMPOUNDING = frozenset("military state party company city town county body opposition community police house court club bank team fund service camp".split())
+_LINKS = frozenset("of for".split())
+_MAX_MODIFIERS = 4
+_OPENERS = frozenset((".", ":", ";", "?", "!", "—", "–", "-", QUOTE))
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Tokens ``start`` to ``end`` (exclusive): a name, a role or body noun with its modifiers, or a pronoun.
+
+    ``name`` holds the words of a proper name without titles; ``words`` everything else in it, in lower case; ``head``
+    the noun that says what it is, if any; ``determiner`` what introduces it ("the", "her", "'s", ""); ``text`` is the
+    whole of a phrase without proper name.
+    """
+
+    start: int
+    end: int
+    name: tuple[str, ...]
+    words: tuple[str, ...]
+    head: str
+    determiner: str
+    text: str = ""
+
+    @property
+    def pronoun(self) -> bool:
+        """Whether it is he, she, they or it."""
+        return self.head in PRONOUNS and not self.words
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Which words an article writes with a capital inside a sentence, and which in lower case."""
+
+    proper: frozenset[str]
+    lower: frozenset[str]
+
+
+def vocabulary(statements: Sequence[Sequence[Token]]) -> Vocabulary:
+    """Return the vocabulary of an article, headlines in title case left out."""
+    proper: set[str] = set()
+    lower: set[str] = set()
+    for tokens in statements:
+        if title_case(tokens):
+            continue
+        for before, token in zip((None, *tokens), tokens, strict=False):
+            inside = before is not None and (before.word or before.text == "," or before.low == "'s")
+            if token.word and token.capital and inside:
+                proper.add(token.low)
+            elif token.word and not token.capital:
+                lower.add(token.low)
+    return Vocabulary(frozenset(proper), frozenset(lower))
+
+
+def title_case(tokens: Sequence[Token]) -> bool:
+    """Return whether the statement is a headline with every longer word capitalised."""
+    long = [token for token in tokens if token.word and len(token.text) > 3]
+    closed = bool(tokens) and tokens[-1].text in (".", QUOTE, "?", "!")
+    return bool(long) and not closed and all(token.capital or token.text[0].isdigit() for token in long)
+
+
+def lowered(tokens: Sequence[Token], known: Vocabulary) -> list[Token]:
+    """Return the tokens with a lower-case initial where the capital is only that of a headline or a sentence."""
+    whole = title_case(tokens) and len(tokens) > 1
+    found: list[Token] = []
+    for index, token in enumerate(tokens):
+        initial = index == 0 or tokens[index - 1].text in _OPENERS
+        plain = token.low not in known.proper and (
+            whole or (initial and (token.low in FUNCTION or token.low in known.lower or token.low in HEADS
+                                   or token.low.endswith(("ing", "ly")))))
+        shouted = len(token.text) > 1 and token.text.isupper()
+        found.append(Token(token.low, token.low, token.quoted) if plain and not shouted else token)
+    return found
+
+
+def find_phrases(tokens: Sequence[Token]) -> list[Phrase]:
+    """Return the phrases of a statement, in order and without overlaps."""
+    found: list[Phrase] = []
+    index = 0
+    while index < len(tokens):
+        phrase = _pronoun(tokens, index) or _noun_phrase(tokens, index, found[-1].end if found else 0)
+        if phrase is None:
+            index += 1
+        else:
+            found.append(phrase)
+            index = phrase.end
+    return found
+
+
+def _pronoun(tokens: Sequence[Token], index: int) -> Phrase | None:
+    low = tokens[index].low
+    if low in PRONOUNS:
+        return Phrase(index, index + 1, (), (), low, "")
+    following = tokens[index + 1].low if index + 1 < len(tokens) else ""
+    if low == "both" and following in VERBS:
+        return Phrase(index, index + 1, (), (), "they", "")
+    if low in ("the", "both") and following in ("two", "pair", "pairs") and (
+        index + 2 >= len(tokens) or tokens[index + 2].low in VERBS or tokens[index + 2].low in FUNCTION
+    ):
+        return Phrase(index, index + 2, (), (), "they", "")
+    return None
+
+
+def _noun_phrase(tokens: Sequence[Token], index: int, floor: int) -> Phrase | None:
+    """Return the phrase whose first capital run or head noun stands at ``index``; modifiers reach back to ``floor``."""
+    run_end = _run_end(tokens, index)
+    if run_end > index:
+        head_end = _head_after(tokens, run_end)
+        if head_end:
+            return _with_name(tokens, index, head_end, floor)
+        return _from_run(tokens, index, run_end, floor)
+    if tokens[index].low in HEADS and not tokens[index].capital and not _modifies(tokens, index):
+        end = index + 1
+        while end < len(tokens) and tokens[end].low in HEADS and not tokens[end].capital:
+            end += 1
+        return _with_name(tokens, index, end, floor)
+    return None
+
+
+def _modifies(tokens: Sequence[Token], index: int) -> bool:
+    """Return whether a body or group noun only goes before another noun ("military action", "party funds")."""
+    if tokens[index].low in ROLES or index + 1 >= len(tokens):
+        return False
+    after = tokens[index + 1]
+    plain = after.word and after.text[0].isalpha() and not after.capital
+    return plain and after.low not in FUNCTION | HEADS and after.low not in VERBS and not after.low.endswith(
+        ("ed", "ly", "ing")) and tokens[index].low in _COMPOUNDING
+
+
+def _nameable(token: Token) -> bool:
+    return token.word and token.capital and token.low not in TIMES and token.low not in FUNCTION and token.text != "I"
+
+
+def _run_end(tokens: Sequence[Token], index: int) -> int:
+    """Return the end of the run of capitalised words at ``index``, with the small words inside a name."""
+    if not _nameable(tokens[index]):
+        return index
+    end = index + 1
+    while end < len(tokens):
+        step = _link(tokens, index, end)
+        if step == 0:
+            break
+        end += step
+    return end
+
+
+def _link(tokens: Sequence[Token], start: int, end: int) -> int:
+    """Return how many tokens from ``end`` on continue the run, 0 if none."""
+    if _nameable(tokens[end]):
+        return 1
+    after = tokens[end + 1] if end + 1 < len(tokens) else None
+    if after is None:
+        return 0
+    token, before = tokens[end], tokens[end - 1]
+    kinds = {piece.low for piece in tokens[start:end]}
+    if token.low in _PARTICLES | {"&"} and _nameable(after):
+        return 2
+    if token.text in "’'" and before.low.endswith("s") and _nameable(after) and (
+        _body_ahead(tokens, end + 1) and not before.low.endswith("ss")
+    ):
+        return 2
+    if token.low in _LINKS and kinds & (BODIES | TITLES | {"ministry", "bank"}):
+        if _nameable(after):
+            return 2
+        if after.low == "the" and end + 2 < len(tokens) and _nameable(tokens[end + 2]) and kinds & TITLES:
+            return 3
+    if token.low == "and" and _nameable(after) and _joins(tokens, start, end):
+        return 2
+    return 0
+
+
+def _joins(tokens: Sequence[Token], start: int, end: int) -> bool:
+    """Return whether "and" at ``end`` stands inside one name ("the Maritime and Dock Workers’ Union")."""
+    if tokens[end - 1].low in TITLES:
+        return any(token.low in TITLES for token in tokens[end + 1 : _run_end(tokens, end + 1)])
+    introduced = start > 0 and tokens[start - 1].low in ("the", "for", "of")
+    return introduced and end - start <= 2 and _body_ahead(tokens, end + 1) and tokens[end - 1].low not in BODIES
+
+
+def _body_ahead(tokens: Sequence[Token], index: int) -> bool:
+    last = _run_end(tokens, index) - 1
+    return tokens[last].low in BODIES | GROUPS
+
+
+def _head_after(tokens: Sequence[Token], index: int) -> int:
+    """Return the end of a head noun that lower-case words after a run lead to ("Finnish defence ministry"), or 0."""
+    for position in range(index, min(index + _MAX_MODIFIERS, len(tokens))):
+        token = tokens[position]
+        if not token.word or token.capital or token.low in FUNCTION or _finite(token, position == index):
+            return 0
+        if token.low in HEADS:
+            end = position + 1
+            while end < len(tokens) and tokens[end].low in HEADS and not tokens[end].capital:
+                end += 1
+            return end
+    return 0
+
+
+def _finite(token: Token, first: bool) -> bool:
+    """Return whether the word after a name is rather a verb than a modifier."""
+    return token.low not in HEADS and (token.low in VERBS or (first and token.low.endswith(("ed", "ly"))))
+
+
+def _with_name(tokens: Sequence[Token], first: int, head_end: int, floor: int) -> Phrase:
+    """Return a phrase with the head noun before ``head_end``, and the name it introduces if one follows."""
+    start, determiner = _introduced(tokens, first, floor)
+    head = tokens[head_end - 1].low
+    end = _run_end(tokens, head_end) if head_end < len(tokens) else head_end
+    words = tuple(token.low for token in tokens[start:head_end] if token.word)
+    if end > head_end and head not in GROUPS and head not in ("number", "party"):
+        inner = _from_run(tokens, head_end, end, head_end)
+        return Phrase(start, end, inner.name, words + inner.words, inner.head or head, determiner)
+    text = " ".join(token.text for token in tokens[start:head_end] if token.word)
+    return Phrase(start, head_end, (), words, head, determiner, text)
+
+
+def _from_run(tokens: Sequence[Token], start: int, end: int, floor: int) -> Phrase:
+    run = tokens[start:end]
+    titles = [place for place, token in enumerate(run) if token.low in TITLES]
+    begin, determiner = _introduced(tokens, start, floor)
+    before = tuple(token.low for token in tokens[begin:start] if token.word)
+    if not titles or run[-1].low in BODIES | MEDIA and run[0].low not in TITLES:
+        return Phrase(begin, end, tuple(token.text for token in run), before, "", determiner)
+    cut = titles[-1] + 1
+    if cut < len(run) and run[cut].low in _LINKS:
+        ends_in_body = run[-1].low in BODIES
+        cut = len(run) if ends_in_body or len(run) - cut < 3 else cut + 2
+    words = before + tuple(token.low for token in run[:cut])
+    text = " ".join(token.text for token in tokens[begin:end] if token.word)
+    return Phrase(begin, end, tuple(token.text for token in run[cut:]), words, run[titles[-1]].low, determiner, text)
+
+
+def _introduced(tokens: Sequence[Token], start: int, floor: int) -> tuple[int, str]:
+    """Return where the phrase begins, lower-case modifiers included, and the determiner before it."""
+    begin = start
+    while begin > floor and start - begin < _MAX_MODIFIERS:
+        token = tokens[begin - 1]
+        if not token.word or token.low in FUNCTION or token.capital or _finite(token, False):
+            break
+        begin -= 1
+    if begin > 0 and tokens[begin - 1].low in DETERMINERS:
+        return begin, tokens[begin - 1].low
+    if begin > 0 and (tokens[begin - 1].low == "'s" or (tokens[begin - 1].text in "’'" and begin > 1)):
+        return begin, "'s"
+    return begin, ""
+
+
+def anonymous(phrase: Phrase) -> bool:
+    """Return whether the phrase speaks of somebody whom the article does not name ("two officials")."""
+    if phrase.name or phrase.pronoun:
+        return False
+    if phrase.head in ANONYMOUS:
+        return True
+    return phrase.head in ROLES and phrase.determiner in ("a", "an", "one", "another", "some")

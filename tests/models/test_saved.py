@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skops.io
+import torch
+
+from stancekit.config.schema import (
+    CrossEncoderConfig,
+    FolderEncoder,
+    FrozenEmbeddingsConfig,
+    MajorityConfig,
+    TfidfConfig,
+)
+from stancekit.errors import UserError
+from stancekit.labels import OUTCOMES
+from stancekit.models.baselines import Baseline
+from stancekit.models.cross_encoder import CrossEncoder
+from stancekit.models.saved import load_model, save_model
+from stancekit.pairs.model import Pair, pair_from_row
+from tests.conftest import labelled_rows
+from tests.models.test_cross_encoder import INPUT
+
+PAIRS = [pair_from_row(row) for row in labelled_rows(60)]
+
+
+@pytest.fixture
+def saved(tiny_encoder: Path, tmp_path: Path) -> Path:
+    torch.manual_seed(1)
+    encoder = FolderEncoder(source="folder", path=str(tiny_encoder), name="tiny")
+    config = CrossEncoderConfig(
+        kind="cross_encoder", name="t", encoder=encoder, input=INPUT, freeze_word_embeddings=False, dropout=0.1
+    )
+    save_model(CrossEncoder.from_encoder(config), tmp_path / "saved", config, {"seed": 1}, {"train": "abc"})
+    return tmp_path / "saved"
+
+
+def edit_manifest(folder: Path, **values: object) -> None:
+    path = folder / "stancekit.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_when_a_model_is_saved_and_loaded_then_its_predictions_are_the_same_bits(
+    saved: Path, tiny_encoder: Path
+) -> None:
+    torch.manual_seed(1)
+    loaded = load_model(saved)
+    assert isinstance(loaded.config, CrossEncoderConfig)
+    original = CrossEncoder.from_encoder(loaded.config)
+    np.testing.assert_array_equal(
+        loaded.model.predict(PAIRS, 8).probabilities, original.predict(PAIRS, 8).probabilities
+    )
+
+
+def test_when_a_model_is_saved_then_the_folder_says_all_that_is_needed(saved: Path) -> None:
+    names = {path.name for path in saved.iterdir()}
+    assert {"model.safetensors", "config.json", "tokenizer.json", "config.yaml", "stancekit.json"} <= names
+    assert not any(name.endswith((".bin", ".pt", ".pkl", ".py")) for name in names)
+    manifest = load_model(saved).manifest
+    assert manifest["labels"] == list(OUTCOMES) and manifest["data"] == {"train": "abc"}
+    assert manifest["model"]["input"]["statement"] == "{holder}: {statement}"
+    assert manifest["versions"]["torch"] == torch.__version__
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        MajorityConfig(kind="majority", name="majority"),
+        TfidfConfig(kind="tfidf", name="tfidf", ngrams=(1, 2), min_count=1, c=1.0),
+        "frozen",
+    ],
+    ids=["majority", "tfidf", "frozen_embeddings"],
+)
+def test_when_a_baseline_is_saved_and_loaded_then_its_predictions_are_the_same_bits(
+    config: MajorityConfig | TfidfConfig | str, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    if isinstance(config, str):
+        encoder = FolderEncoder(source="folder", path=str(tiny_encoder), name="tiny")
+        config = FrozenEmbeddingsConfig(kind="frozen_embeddings", name="f", encoder=encoder, c=1.0)
+    model = Baseline.fit(config, PAIRS, balanced=True, seed=1)
+    save_model(model, tmp_path / "saved", config, {}, {})
+    before, after = (m.predict(PAIRS, 8).probabilities for m in (model, load_model(tmp_path / "saved").model))
+    np.testing.assert_array_equal(before, after)
+    assert before.shape == (60, 4) and np.allclose(before.sum(axis=1), 1)
+
+
+def test_when_tfidf_is_trained_on_words_that_decide_then_it_learns_them_and_majority_does_not() -> None:
+    gold = [OUTCOMES.index(str(pair.label)) for pair in PAIRS]
+    tfidf = Baseline.fit(TfidfConfig(kind="tfidf", name="t", ngrams=(1, 1), min_count=1, c=10.0), PAIRS, True, 1)
+    majority = Baseline.fit(MajorityConfig(kind="majority", name="m"), PAIRS, True, 1)
+    assert (tfidf.predict(PAIRS, 8).probabilities.argmax(1) == gold).mean() > 0.95
+    assert (majority.predict(PAIRS, 8).probabilities.argmax(1) == gold).mean() == 0.25
+
+
+def test_when_training_lacked_an_outcome_then_its_probability_is_zero() -> None:
+    three = [pair for pair in PAIRS if pair.label != "rules_out"]
+    model = Baseline.fit(TfidfConfig(kind="tfidf", name="t", ngrams=(1, 1), min_count=1, c=1.0), three, False, 1)
+    probabilities = model.predict(PAIRS, 8).probabilities
+    assert (probabilities[:, OUTCOMES.index("rules_out")] == 0).all() and np.allclose(probabilities.sum(axis=1), 1)
+
+
+def test_when_a_file_was_changed_then_the_wrong_hash_is_told(saved: Path) -> None:
+    weights = saved / "model.safetensors"
+    raw = bytearray(weights.read_bytes())
+    raw[-1] ^= 1
+    weights.write_bytes(raw)
+    with pytest.raises(UserError, match=r"the hash of '.*model.safetensors' is wrong; the file was changed"):
+        load_model(saved)
+
+
+def test_when_a_file_is_missing_then_it_is_named(saved: Path) -> None:
+    (saved / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"'.*tokenizer.json' is missing; the folder is not whole"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"labels": []}, r"has no label names \('labels'\); expected supports, rules_out, leaves_open, no_stance"),
+        ({"labels": ["rules_out", "supports", "leaves_open", "no_stance"]}, r"the labels in .* are \['rules_out'"),
+        ({"format": 99}, "has format 99; this version reads 1"),
+        ({"model": {"kind": "majority"}}, "majority.name: Field required"),
+    ],
+)
+def test_when_the_manifest_is_wrong_then_the_model_is_refused(
+    saved: Path, values: dict[str, object], expected: str
+) -> None:
+    edit_manifest(saved, **values)
+    with pytest.raises(UserError, match=expected):
+        load_model(saved)
+
+
+def test_when_a_folder_has_no_manifest_then_the_error_says_what_writes_one(tiny_encoder: Path) -> None:
+    with pytest.raises(
+        UserError, match="no stancekit.json, so its label names are unknown; expected a folder written by"
+    ):
+        load_model(tiny_encoder)
+
+
+class Foreign:
+    """A type that a model file has no business to hold."""
+
+
+def test_when_a_baseline_file_holds_a_foreign_type_then_it_is_not_loaded(tmp_path: Path) -> None:
+    skops.io.dump(Foreign(), tmp_path / "estimator.skops")
+    with pytest.raises(UserError, match="holds types that are not trusted and is not loaded: .*Foreign"):
+        Baseline.read(tmp_path, MajorityConfig(kind="majority", name="m"))
+
+
+def test_when_a_row_is_no_pair_then_the_reason_names_the_column() -> None:
+    assert pair_from_row({"statement": "s", "target": "t", "holder": " ", "x": 1}) == Pair("s", "t", extra={"x": 1})
+    for row, reason in [
+        ({"target": "t"}, "'statement' is missing"),
+        ({"statement": "", "target": "t"}, "'statement' is empty"),
+        ({"statement": "s", "target": 3}, "'target' must be text, found int"),
+        ({"statement": "s", "target": "t", "holder": 3}, "'holder' must be text or nothing, found int"),
+    ]:
+        with pytest.raises(ValueError, match=reason):
+            pair_from_row(row)

@@ -1,0 +1,175 @@
+"""Whose position a statement reports: one short invented article a rule, and the scores on the labelled articles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stancekit.articles.model import Statement
+from stancekit.pairs.holder_scoring import Gold, judge, read_invented, read_seeds, score
+from stancekit.pairs.holders import find_holders
+
+DATA = Path(__file__).parents[2] / "data"
+
+
+def holders(*texts: str) -> list[tuple[str, ...]]:
+    return find_holders([Statement("a", 0, len(text), text, place) for place, text in enumerate(texts)])
+
+
+def last(*texts: str) -> set[str]:
+    """Return the holders of the last of the statements."""
+    return set(holders(*texts)[-1])
+
+
+MINISTER = "Finance Minister Ada Okoro presented the budget on Monday."
+HEGSETH = "Defense Secretary Pete Hegseth discussed the plan on Friday."
+
+CASES: dict[str, tuple[tuple[str, ...], set[str]]] = {
+    "title before the name, subject before the verb": (
+        ("Finance Minister Ada Okoro said taxes would rise.",),
+        {"Ada Okoro"},
+    ),
+    "verb before the subject": (("“Taxes will rise,” said Finance Minister Ada Okoro.",), {"Ada Okoro"}),
+    "role after the name": (("Ada Okoro, the finance minister, rejected the offer.",), {"Ada Okoro"}),
+    "role with owner before the name": (("The union’s general secretary, Tom Reyes, warned of strikes.",), {"Tom Reyes"}),
+    "role after an inverted subject": (("“We will fight,” said Tom Reyes, the union’s chair.",), {"Tom Reyes"}),
+    "owned role before an inverted name": (("“We will fight,” said its chair, Tom Reyes.",), {"Tom Reyes"}),
+    "relative clause between subject and verb": (
+        ("Ada Okoro, who has led the ministry since May, ruled out a tax cut.",),
+        {"Ada Okoro"},
+    ),
+    "parenthesis between subject and verb": (("Sen. Tom Reyes (R-Ohio) opposed the bill.",), {"Tom Reyes"}),
+    "last name resolved to the full name": ((MINISTER, "Okoro refused to resign."), {"Ada Okoro"}),
+    "last name before the full name": (("Okoro refuses to resign", MINISTER), {"Ada Okoro"}),
+    "points in initials": (("Vice President J.D. Vance spoke.", "Vance warned of a delay."), {"JD Vance"}),
+    "spelling variants of one name": (
+        ("President Volodymyr Zelensky flew to Berlin.", "Zelenskyy rejected the terms."),
+        {"Volodymyr Zelensky"},
+    ),
+    "relatives kept apart by Mr and Mrs": (
+        ("Nora Quill runs the shop with her husband, Peter Quill.", "Mrs Quill said she would not sell."),
+        {"Nora Quill"},
+    ),
+    "the other relative": (
+        ("Nora Quill runs the shop with her husband, Peter Quill.", "Mr Quill said he would sell."),
+        {"Peter Quill"},
+    ),
+    "role word alone": ((MINISTER, "The minister declined to comment."), {"Ada Okoro"}),
+    "role word with a nationality": (
+        ("Ukrainian President Volodymyr Zelensky met Polish President Jan Nowak.", "The Ukrainian leader called for talks."),
+        {"Volodymyr Zelensky"},
+    ),
+    "nobody introduced for the role": (("The town clerk confirmed the closure.",), {"town clerk"}),
+    "pronoun of the previous subject": ((MINISTER, "She promised a review."), {"Ada Okoro"}),
+    "pronoun after narration, in a later clause": (
+        ("Pete Hegseth ruled out troops.", "While initially dismissing the idea, he later avoided a definitive rejection."),
+        {"Pete Hegseth"},
+    ),
+    "pronoun skips the wrong gender": (
+        (MINISTER, "Her deputy, Tom Reyes, missed the vote.", "She said the vote was valid."),
+        {"Ada Okoro"},
+    ),
+    "pronoun with nobody before it": (("He said the vote was valid.",), set()),
+    "title Mr tells the gender": (
+        ("Mr Aldous Finch met Ms Wren Tolley.", "“I am tired,” she said."),
+        {"Wren Tolley"},
+    ),
+    "quotation alone takes the running speaker": (("“No,” said Ada Okoro.", "“And I mean no.”"), {"Ada Okoro"}),
+    "quotation alone with nobody before it": (("“And I mean no.”",), set()),
+    "institution": (("The European Commission proposed a cut.",), {"European Commission"}),
+    "capital city for its government": (("Kyiv welcomed the pledge.",), {"Kyiv"}),
+    "acronym in parentheses": (
+        ("The Rail and Tram Workers’ Union (RTWU) met on Monday.", "The RTWU rejected the deal."),
+        {"Rail and Tram Workers’ Union"},
+    ),
+    "short form of an institution": (
+        ("The Harrow Lane Foundation owns a fifth of the firm.", "The foundation refused to sell."),
+        {"Harrow Lane Foundation"},
+    ),
+    "group noun": (("Local residents objected to the plan.",), {"Local residents"}),
+    "group with a place attached": (("Workers at Ottering refused to work.",), {"Workers"}),
+    "passive with by": (("A deal was teased by Ada Okoro in May.",), {"Ada Okoro"}),
+    "passive with by twice": (
+        ("The motion was opposed by the Greens and by Mayor Tom Reyes.",),
+        {"Greens", "Tom Reyes"},
+    ),
+    "passive without an agent": (("The plan was rejected on Monday.",), set()),
+    "according to": (("The talks failed, according to Ada Okoro.",), {"Ada Okoro"}),
+    "according to, in front": (("According to the union, the talks failed.",), {"union"}),
+    "newspaper as a mere source": (
+        ("Ada Okoro has rejected the offer, according to the Ottering Mercury.",),
+        {"Ada Okoro"},
+    ),
+    "possessive with a noun of position": ((MINISTER, "Okoro’s remarks drew applause."), {"Ada Okoro"}),
+    "possessive as mere object": ((MINISTER, "Mayor Tom Reyes voiced alarm over Okoro’s remarks."), {"Tom Reyes"}),
+    "possessive in contrast": (
+        ("Mayor Tom Reyes met Governor Ada Okoro.", "Reyes’s comments contradicted Okoro’s statements."),
+        {"Tom Reyes", "Ada Okoro"},
+    ),
+    "possessive pronoun": ((MINISTER, "Her plan would cost a billion."), {"Ada Okoro"}),
+    "rivals: than X, who": (
+        (
+            "Vance said the option remains on the table, a tougher tone than Hegseth, who said no troops would be sent.",
+        ),
+        {"Vance", "Hegseth"},
+    ),
+    "rivals: unlike X, which": (
+        ("Unlike Denmark, which has ruled out a transfer, Sweden has promised a third package.",),
+        {"Denmark", "Sweden"},
+    ),
+    "rivals: while": (
+        ("While Mr Reyes refused to pay, the union said it was ready to talk.",),
+        {"Reyes", "union"},
+    ),
+    "rivals: semicolon": (
+        ("Tom Reyes voted for the bill; Ada Okoro voted against it.",),
+        {"Tom Reyes", "Ada Okoro"},
+    ),
+    "rivals: but": (("Tom Reyes backed the bill, but Ada Okoro opposed it.",), {"Tom Reyes", "Ada Okoro"}),
+    "rivals: despite suggestions from": (
+        ("Pete Hegseth ruled out troops despite suggestions from his counterpart JD Vance that they might go.",),
+        {"Pete Hegseth", "JD Vance"},
+    ),
+    "and joins two subjects": (("Ada Okoro and Tom Reyes agreed to meet.",), {"Ada Okoro", "Tom Reyes"}),
+    "the two": (
+        ("President Tom Reyes met Chancellor Ada Okoro.", "The two agreed to begin talks."),
+        {"Ada Okoro", "Tom Reyes"},
+    ),
+    "teller of another's position": (("Ada Okoro said that Tom Reyes had ruled out a deal.",), {"Tom Reyes"}),
+    "unnamed teller": (("Two officials said Finland was prepared to lend launchers.",), {"Finland"}),
+    "unnamed teller behind": (("Delvia has offered to sell one, a person familiar with the matter said.",), {"Delvia"}),
+    "minister for her government": (
+        ("Transport Minister Ada Okoro said the government had rejected the claim.",),
+        {"Ada Okoro"},
+    ),
+    "named spokesman": (("Kremlin spokesman Dmitry Orlov told reporters there was no deal.",), {"Dmitry Orlov"}),
+    "unnamed spokesman": (
+        ("A spokeswoman for the Department for Transport said plans were ready.",),
+        {"Department for Transport"},
+    ),
+    "unnamed spokesman, name before": (("Norrkraft is a utility.", "A Norrkraft spokesperson declined to comment."),
+                                       {"Norrkraft"}),
+    "participle of a narrating verb": (
+        ("Ada Okoro appointed three envoys, expressing confidence in them.",),
+        {"Ada Okoro"},
+    ),
+    "two verbs of one subject": (("Ada Okoro praised the team and rejected the offer.",), {"Ada Okoro"}),
+    "opening phrase with another name": (("During a meeting with Tom Reyes, Ada Okoro ruled out cuts.",), {"Ada Okoro"}),
+    "adjective of position": (("Norway is open to a transfer.",), {"Norway"}),
+    "condition is nobody's position yet": (("Prices rise if Ada Okoro refuses to sign.",), set()),
+    "did not rule out": (("Ada Okoro did not rule out a deal.",), {"Ada Okoro"}),
+    "did not comment": (("Ada Okoro did not respond on Monday.",), set()),
+    "narration about a person": (("Ada Okoro was in the stands on Saturday.",), set()),
+    "narration about a thing": (("The port handles a million containers a year.",), set()),
+    "heading": (("What happens next",), set()),
+    "heading about a stance": (("NATO’s Stance on Ukraine",), set()),
+    "headline in the present tense": (("Council backs new bridge", "Ottering Council met on Monday."), set()),
+    "dateline is nobody": (("OSLO, Nov 12 - Ada Okoro rejected the claim.",), {"Ada Okoro"}),
+    "words inside a quotation are no cue": (("“Reyes said no, Okoro refused.”",), set()),
+}
+
+
+@pytest.mark.parametrize(("texts", "expected"), CASES.values(), ids=CASES)
+def test_names_whose_position_the_last_statement_reports(texts: tuple[str, ...], expected: set[str]) -> None:
+    assert last(*texts) == expected

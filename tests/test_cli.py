@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stancekit.cli import VERBS
+from tests.conftest import CliRunner
+
+
+def imported_by(code: str) -> str:
+    script = f"{code}\nimport sys\nprint(*sorted(m for m in sys.modules if '.' not in m))"
+    return subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import stancekit",
+        "from stancekit.cli import main; main(['--help'])",
+        "from stancekit.cli import main; main(['train', '--help'])",
+        "from stancekit.cli import main; main(['train', 'modle=x', 'training.epochs=0'])",
+    ],
+)
+def test_when_no_work_is_done_then_torch_and_transformers_are_not_imported(code: str) -> None:
+    modules = imported_by(code).split()
+    assert "stancekit" in modules
+    assert not {"torch", "transformers", "mlflow", "sklearn"} & set(modules)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_when_help_is_asked_for_then_the_verb_lists_its_keys_and_groups(cli: CliRunner, verb: str) -> None:
+    said = cli(verb, "--help")
+    assert f"usage: stancekit {verb}" in said and "groups:" in said
+
+
+def test_when_the_verb_is_misspelt_then_the_nearest_is_named(cli: CliRunner) -> None:
+    assert "no verb 'trian'; did you mean 'train'?" in cli("trian", code=2)
+
+
+def test_when_an_option_is_misspelt_then_the_nearest_is_named(cli: CliRunner) -> None:
+    assert "unknown option --cgf; did you mean '--cfg'?" in cli("train", "--cgf", code=2)
+
+
+def test_when_several_values_are_given_with_m_then_every_combination_runs(cli: CliRunner, labelled_file: Path) -> None:
+    words = ["data=file", f"data.path={labelled_file}", "data.disjoint=[topic]", "model=majority,tfidf"]
+    said = cli("train", "-m", *words)
+    assert "[1/2]" in said and "model=tfidf" in said and said.count("was registered") == 2
+
+
+def test_when_one_of_several_jobs_is_invalid_then_none_starts(cli: CliRunner, tmp_path: Path) -> None:
+    said = cli("train", "-m", "model=majority", "seed=1,-1", code=2)
+    assert "seed: Input should be greater than or equal to 0, found -1" in said
+    assert not (tmp_path / "home").exists()

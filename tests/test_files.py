@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from stancekit.errors import UserError
+from stancekit.files import read_rows, row_writer, whole_file
+
+ROWS: list[dict[str, Any]] = [
+    {"id": "1", "statement": "“No,” he said,\nloudly.", "target": "x", "n": 1, "tags": ["a", "b"]},
+    {"id": "2", "statement": "Ja — größer", "target": "y", "n": None, "note": "late column"},
+]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_when_rows_are_written_and_read_again_then_the_texts_are_the_same(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows{suffix}"
+    with row_writer(path) as write:
+        for row in ROWS:
+            write(row)
+    rows = [row.values for row in read_rows(path)]
+    assert [row["statement"] for row in rows] == [row["statement"] for row in ROWS]
+    assert rows[1]["note"] == "late column" and not rows[0].get("note")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_when_a_column_mixes_types_then_parquet_keeps_it_as_json_text(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.parquet"
+    with row_writer(path) as write:
+        write({"a": 1, "b": 1})
+        write({"a": "one", "b": 2.5})
+    table = pq.read_table(path)
+    assert table["a"].to_pylist() == ["1", "one"] and table["b"].to_pylist() == [1.0, 2.5]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_when_writing_fails_half_way_then_no_file_is_left_and_an_old_one_stays(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows{suffix}"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), row_writer(path) as write:
+        write({"a": 1})
+        raise RuntimeError
+    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_when_the_disk_takes_no_more_then_the_error_says_so_and_nothing_looks_whole(
+    tmp_path: Path, suffix: str
+) -> None:
+    # A limit on the size of files is the nearest thing to a full disk that a test can have without being root.
+    code = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "from stancekit.files import row_writer\n"
+        "from stancekit.errors import UserError\n"
+        "try:\n"
+        f"    with row_writer({str(tmp_path / ('out.' + suffix))!r}) as write:\n"
+        "        for i in range(5000): write({'a': f'{i} some text'})\n"
+        "except UserError as error:\n"
+        "    print(error); sys.exit(2)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert (
+        f"output: '{tmp_path / ('out.' + suffix)}' cannot be written: File too large; nothing was kept" in done.stdout
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_when_the_output_cannot_be_written_then_the_error_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with (
+        pytest.raises(UserError, match=r"output: '.*file/out.jsonl' cannot be written"),
+        row_writer(tmp_path / "file" / "out.jsonl"),
+    ):
+        pass
+    with pytest.raises(UserError, match="is a folder; expected a file name"), whole_file(tmp_path):
+        pass
+    with (
+        pytest.raises(UserError, match=r"output: 'x.jsnl' is no row format.*did you mean '.jsonl'"),
+        row_writer("x.jsnl"),
+    ):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_when_the_folder_is_read_only_then_the_error_names_it(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(UserError, match="Permission denied"), row_writer(tmp_path / "out.jsonl"):
+        pass
+
+
+def test_when_lines_are_bad_then_each_is_a_row_with_its_reason_and_the_others_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\n\n{"a": \nno\n["a"]\n{"a": "\xff"}\n{"a": 2}\n')
+    rows = list(read_rows(path))
+    assert [row.number for row in rows] == [1, 3, 4, 5, 6, 7]
+    assert [row.values.get("a") for row in rows] == [1, None, None, None, None, 2]
+    assert rows[1].error is not None and rows[1].error.startswith("not JSON")
+    assert rows[3].error == "expected a JSON object, found list"
+    assert rows[4].error == "not UTF-8: byte 0xff at byte 8 of the line"
+
+
+def test_when_csv_cells_are_bad_then_only_their_rows_are(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"statement,target\ngood,t\nb\xe4d,t\none,two,three\nshort\n")
+    rows = list(read_rows(path))
+    assert [row.error for row in rows] == [
+        None,
+        "not UTF-8: column 'statement'",
+        "1 more cells than the header has columns",
+        None,
+    ]
+    assert rows[3].values == {"statement": "short", "target": None}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("none.jsonl", None, "no file '.*none.jsonl'; did you mean 'nope.jsonl'"),
+        ("empty.csv", b"", "'.*empty.csv' is empty; expected at least one row"),
+        ("rows.xlsx", b"x", "'.*rows.xlsx' is no row format; expected .jsonl, .csv, .parquet"),
+        ("rows.parquet", b"not parquet at all", "is not a Parquet file"),
+    ],
+)
+def test_when_the_file_is_no_good_then_the_error_says_what_was_expected(
+    tmp_path: Path, name: str, content: bytes | None, expected: str
+) -> None:
+    (tmp_path / "nope.jsonl").write_text("{}")
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=expected):
+        list(read_rows(tmp_path / name))
+
+
+def test_when_a_row_has_a_long_cell_then_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    path.write_text("statement,target\n" + "x" * 5_000_000 + ",t\n")
+    assert len(next(read_rows(path)).values["statement"]) == 5_000_000
+
+
+def test_when_json_is_written_then_signs_stay_readable(tmp_path: Path) -> None:
+    with row_writer(tmp_path / "o.jsonl") as write:
+        write({"a": "größer “x”"})
+    assert "größer “x”" in (tmp_path / "o.jsonl").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "o.jsonl").read_text(encoding="utf-8"))["a"] == "größer “x”"
