@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stancekit.pairs.holder_scoring import most_frequent, read_invented, read_seeds, said_in_sentence, score
-from stancekit.pairs.holders import find_holders
+from stancekit.pairs.holders.finding import find_holders
+from stancekit.pairs.holders.scoring import most_frequent, read_invented, read_seeds, said_in_sentence, score
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -19,7 +19,7 @@ def checkout_root() -> Path | None:
 
 
 def shipped_root() -> Path:
-    """Return the folder that holds ``configs/``, ``data/`` and ``experiments/``: the checkout, or the wheel's copy."""
+    """Return the folder of ``configs/``, ``data/``, ``experiments/`` and ``seeds/``: checkout or wheel."""
     return checkout_root() or _PACKAGE / "shipped"
 
 

@@ -88,7 +88,7 @@ def test_when_a_config_is_validated_then_it_is_frozen() -> None:
     config = load_config("train", [])
     assert isinstance(config, TrainConfig)
     with pytest.raises(Exception, match="frozen"):
-        config.seed = 3  # type: ignore[misc]
+        config.seed = 3
 
 
 def test_when_a_folder_of_ones_own_is_given_then_its_choices_count(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_when_a_split_is_empty_then_the_sizes_are_told(tmp_path: Path) -> None:
 def test_when_a_topic_stands_on_both_sides_then_it_is_named(tmp_path: Path) -> None:
     rows = labelled_rows(120)
     next(row for row in rows if row["split"] == "dev")["topic"] = "topic 0"
-    with pytest.raises(UserError, match="the split leaks(?s:.*)topic 'topic 0' is in train and in dev"):
+    with pytest.raises(UserError, match=r"the split leaks(?s:.*)topic 'topic 0' is in train and in dev"):
         load_dataset(config(write_jsonl(tmp_path / "rows.jsonl", rows)))
 
 

@@ -69,7 +69,7 @@ def test_when_a_statement_is_too_long_then_it_is_cut_and_said_and_the_target_is_
 
 
 def test_when_a_target_leaves_no_room_then_it_is_refused_by_name(model: CrossEncoder) -> None:
-    with pytest.raises(UserError, match="the target 'port port.*has 40 tokens, but the input has room for 29"):
+    with pytest.raises(UserError, match=r"the target 'port port.*has 40 tokens, but the input has room for 29"):
         model.encode([Pair("a", "t"), Pair("a", "port " * 40)])
 
 
@@ -100,7 +100,7 @@ def test_when_an_encoder_is_on_the_hub_then_its_pinned_revision_is_loaded_from_t
 def test_when_only_a_pickle_is_there_then_it_is_not_loaded(tiny_encoder: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_encoder, tmp_path / "e")
     (tmp_path / "e" / "model.safetensors").rename(tmp_path / "e" / "pytorch_model.bin")
-    with pytest.raises(UserError, match="no model.safetensors in .*; only safetensors are loaded"):
+    with pytest.raises(UserError, match=r"no model.safetensors in .*; only safetensors are loaded"):
         locate(folder(tmp_path / "e"))
 
 

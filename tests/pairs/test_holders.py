@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stancekit.articles.model import Statement
-from stancekit.pairs.holder_scoring import Gold, judge, read_invented, read_seeds, score
-from stancekit.pairs.holders import find_holders
+from stancekit.pairs.holders.finding import find_holders
+from stancekit.pairs.holders.scoring import Gold, judge, read_invented, read_seeds, score
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -32,7 +32,10 @@ CASES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     ),
     "verb before the subject": (("“Taxes will rise,” said Finance Minister Ada Okoro.",), {"Ada Okoro"}),
     "role after the name": (("Ada Okoro, the finance minister, rejected the offer.",), {"Ada Okoro"}),
-    "role with owner before the name": (("The union’s general secretary, Tom Reyes, warned of strikes.",), {"Tom Reyes"}),
+    "role with owner before the name": (
+        ("The union’s general secretary, Tom Reyes, warned of strikes.",),
+        {"Tom Reyes"},
+    ),
     "role after an inverted subject": (("“We will fight,” said Tom Reyes, the union’s chair.",), {"Tom Reyes"}),
     "owned role before an inverted name": (("“We will fight,” said its chair, Tom Reyes.",), {"Tom Reyes"}),
     "relative clause between subject and verb": (
@@ -41,7 +44,6 @@ CASES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     ),
     "parenthesis between subject and verb": (("Sen. Tom Reyes (R-Ohio) opposed the bill.",), {"Tom Reyes"}),
     "last name resolved to the full name": ((MINISTER, "Okoro refused to resign."), {"Ada Okoro"}),
-    "last name before the full name": (("Okoro refuses to resign", MINISTER), {"Ada Okoro"}),
     "points in initials": (("Vice President J.D. Vance spoke.", "Vance warned of a delay."), {"JD Vance"}),
     "spelling variants of one name": (
         ("President Volodymyr Zelensky flew to Berlin.", "Zelenskyy rejected the terms."),
@@ -57,13 +59,19 @@ CASES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     ),
     "role word alone": ((MINISTER, "The minister declined to comment."), {"Ada Okoro"}),
     "role word with a nationality": (
-        ("Ukrainian President Volodymyr Zelensky met Polish President Jan Nowak.", "The Ukrainian leader called for talks."),
+        (
+            "Ukrainian President Volodymyr Zelensky met Polish President Jan Nowak.",
+            "The Ukrainian leader called for talks.",
+        ),
         {"Volodymyr Zelensky"},
     ),
     "nobody introduced for the role": (("The town clerk confirmed the closure.",), {"town clerk"}),
     "pronoun of the previous subject": ((MINISTER, "She promised a review."), {"Ada Okoro"}),
     "pronoun after narration, in a later clause": (
-        ("Pete Hegseth ruled out troops.", "While initially dismissing the idea, he later avoided a definitive rejection."),
+        (
+            "Pete Hegseth ruled out troops.",
+            "While initially dismissing the idea, he later avoided a definitive rejection.",
+        ),
         {"Pete Hegseth"},
     ),
     "pronoun skips the wrong gender": (
@@ -88,7 +96,7 @@ CASES: dict[str, tuple[tuple[str, ...], set[str]]] = {
         {"Harrow Lane Foundation"},
     ),
     "group noun": (("Local residents objected to the plan.",), {"Local residents"}),
-    "group with a place attached": (("Workers at Ottering refused to work.",), {"Workers"}),
+    "group with a place attached": (("Workers at Ottering refused to work.",), {"workers"}),
     "passive with by": (("A deal was teased by Ada Okoro in May.",), {"Ada Okoro"}),
     "passive with by twice": (
         ("The motion was opposed by the Greens and by Mayor Tom Reyes.",),
@@ -109,9 +117,7 @@ CASES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     ),
     "possessive pronoun": ((MINISTER, "Her plan would cost a billion."), {"Ada Okoro"}),
     "rivals: than X, who": (
-        (
-            "Vance said the option remains on the table, a tougher tone than Hegseth, who said no troops would be sent.",
-        ),
+        ("Vance said the option remains on the table, a tougher tone than Hegseth, who said no troops would be sent.",),
         {"Vance", "Hegseth"},
     ),
     "rivals: unlike X, which": (
@@ -148,14 +154,19 @@ CASES: dict[str, tuple[tuple[str, ...], set[str]]] = {
         ("A spokeswoman for the Department for Transport said plans were ready.",),
         {"Department for Transport"},
     ),
-    "unnamed spokesman, name before": (("Norrkraft is a utility.", "A Norrkraft spokesperson declined to comment."),
-                                       {"Norrkraft"}),
+    "unnamed spokesman, name before": (
+        ("Norrkraft is a utility.", "A Norrkraft spokesperson declined to comment."),
+        {"Norrkraft"},
+    ),
     "participle of a narrating verb": (
         ("Ada Okoro appointed three envoys, expressing confidence in them.",),
         {"Ada Okoro"},
     ),
     "two verbs of one subject": (("Ada Okoro praised the team and rejected the offer.",), {"Ada Okoro"}),
-    "opening phrase with another name": (("During a meeting with Tom Reyes, Ada Okoro ruled out cuts.",), {"Ada Okoro"}),
+    "opening phrase with another name": (
+        ("During a meeting with Tom Reyes, Ada Okoro ruled out cuts.",),
+        {"Ada Okoro"},
+    ),
     "adjective of position": (("Norway is open to a transfer.",), {"Norway"}),
     "condition is nobody's position yet": (("Prices rise if Ada Okoro refuses to sign.",), set()),
     "did not rule out": (("Ada Okoro did not rule out a deal.",), {"Ada Okoro"}),
@@ -164,8 +175,25 @@ CASES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "narration about a thing": (("The port handles a million containers a year.",), set()),
     "heading": (("What happens next",), set()),
     "heading about a stance": (("NATO’s Stance on Ukraine",), set()),
-    "headline in the present tense": (("Council backs new bridge", "Ottering Council met on Monday."), set()),
-    "dateline is nobody": (("OSLO, Nov 12 - Ada Okoro rejected the claim.",), {"Ada Okoro"}),
+    "headline in the present tense": (("Council backs new bridge",), {"council"}),
+    "headline with a plan": (("Dockers at Ottering to strike for ten days",), {"dockers"}),
+    "headline with two names": (("Reyes backs toll as Okoro rejects it",), {"Reyes", "Okoro"}),
+    "headline with a colon": (("Okoro: no deal without trust",), {"Okoro"}),
+    "dateline is no holder": (("OSLO, Nov 12 - Ada Okoro rejected the claim.",), {"Ada Okoro"}),
+    "comparison with one who has a position": (
+        ("Tom Reyes was more cautious than Ada Okoro, who has promised to close the mine.",),
+        {"Tom Reyes", "Ada Okoro"},
+    ),
+    "neither, nor": (("Neither Reyes nor Okoro would rule out a delay.",), {"Reyes", "Okoro"}),
+    "said to favour": (("Premier Tom Reyes is said to favour a delay.",), {"Tom Reyes"}),
+    "no plans": (("Tom Reyes has no plans to sell.",), {"Tom Reyes"}),
+    "would have is no position taken": (("Tom Reyes would have signed it.",), set()),
+    "any noun that says": (("The mill said it would close.",), {"mill"}),
+    "a report that says": (("The report said the ice was thin.",), set()),
+    "a question is not the asker's position": (
+        ("Tom Reyes, asked by Ada Okoro if he would sign, declined to answer.",),
+        {"Tom Reyes"},
+    ),
     "words inside a quotation are no cue": (("“Reyes said no, Okoro refused.”",), set()),
 }
 
@@ -173,3 +201,42 @@ CASES: dict[str, tuple[tuple[str, ...], set[str]]] = {
 @pytest.mark.parametrize(("texts", "expected"), CASES.values(), ids=CASES)
 def test_names_whose_position_the_last_statement_reports(texts: tuple[str, ...], expected: set[str]) -> None:
     assert last(*texts) == expected
+
+
+def test_when_the_full_name_comes_later_then_the_headline_has_it_too() -> None:
+    assert holders("Okoro refuses to resign", MINISTER)[0] == ("Ada Okoro",)
+
+
+def test_when_a_heading_repeats_a_quotation_then_it_has_the_speaker_of_that_quotation() -> None:
+    found = holders("Tom Reyes rejected the plan.", "‘They never asked’", "“They never asked,” said Ada Okoro.")
+    assert found == [("Tom Reyes",), ("Ada Okoro",), ("Ada Okoro",)]
+
+
+def test_no_statements_no_holders() -> None:
+    assert find_holders([]) == []
+    assert holders("", " ") == [(), ()]
+
+
+def test_finding_holders_twice_gives_the_same() -> None:
+    texts = [text for case, _ in CASES.values() for text in case]
+    assert holders(*texts) == holders(*texts)
+
+
+def test_the_score_counts_a_wrong_name_and_forgives_an_optional_one() -> None:
+    gold = Gold(Statement("a", 0, 1, "x", 0), ("Ada Okoro",), ("Norway",), {"Ada Okoro": ["ministry"]})
+    assert judge(gold, ["the ministry"]) == ({"Ada Okoro"}, [])
+    assert judge(gold, ["Okoro", "Norway", "Tom Reyes"]) == ({"Ada Okoro"}, ["Tom Reyes"])
+    assert judge(gold, ["Ben Okoro"]) == (set(), ["Ben Okoro"])
+
+
+MEASURED = {"dev": 0.970, "test": 0.807, "seeds": 0.952}
+"""F1 as ``benchmarks/holders.py`` prints it."""
+
+
+@pytest.mark.parametrize("part", MEASURED)
+def test_scores_do_not_fall_below_what_was_measured(part: str) -> None:
+    articles = read_seeds(DATA / "seeds" / "statements.jsonl") if part == "seeds" else None
+    found = score(articles or read_invented(DATA / "holders", part), find_holders)
+    assert found.statements > 100
+    assert found.f1 >= MEASURED[part] - 0.01
+    assert found.precision >= found.recall

@@ -58,9 +58,10 @@ def test_when_a_run_has_ended_then_it_holds_knobs_tags_and_config(shared: tuple[
 
 def test_when_a_run_has_ended_then_its_data_are_mlflow_inputs(shared: tuple[Run, MlflowClient]) -> None:
     run, _ = shared
+    assert run.inputs is not None
     inputs = {entry.tags[0].value: entry.dataset for entry in run.inputs.dataset_inputs}
     assert set(inputs) == {"train", "dev", "test"}
-    assert json.loads(inputs["train"].profile)["num_rows"] == 84
+    assert json.loads(str(inputs["train"].profile))["num_rows"] == 84
 
 
 def test_when_a_run_has_ended_then_curves_and_scores_have_their_stable_names(
@@ -125,7 +126,7 @@ def test_when_a_model_is_named_in_any_way_then_it_is_the_same_folder(
 
 
 def test_when_there_is_no_champion_then_the_error_says_which_command_trains_one() -> None:
-    with pytest.raises(UserError, match="model=default: no model is registered .* train one with: stancekit train"):
+    with pytest.raises(UserError, match=r"model=default: no model is registered .* train one with: stancekit train"):
         find_model("default", TRACKING)
 
 
@@ -166,7 +167,11 @@ def test_when_versions_compete_then_the_best_on_the_same_dev_rows_is_champion() 
 
 
 def test_when_two_processes_start_in_two_folders_then_they_use_one_store(tmp_path: Path) -> None:
-    code = "from stancekit.config.compose import load_config as l; from stancekit.tracking.store import store_uri as s; print(s(l('ui', []).tracking))"
+    code = (
+        "from stancekit.config.compose import load_config\n"
+        "from stancekit.tracking.store import store_uri\n"
+        "print(store_uri(load_config('ui', []).tracking))"
+    )
     uris = set()
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -185,7 +190,7 @@ def test_when_another_store_is_configured_then_it_is_used_and_a_bad_one_is_refus
     assert (tmp_path / "mine.db").exists() and not (tmp_path / "home").exists()
     with pytest.raises(UserError, match=r"tracking.uri: the MLflow store 'sqlite:.*mine.db/x.db' cannot be opened"):
         open_store(TRACKING.model_copy(update={"uri": f"{uri}/x.db"}))
-    with pytest.raises(UserError, match="tracking.uri: the MLflow store 'no-such-scheme://x' cannot be opened"):
+    with pytest.raises(UserError, match=r"tracking.uri: the MLflow store 'no-such-scheme://x' cannot be opened"):
         open_store(TRACKING.model_copy(update={"uri": "no-such-scheme://x"}))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stancekit.articles import Article, Dropped, find_statements, group_stories, make_splitter, read_articles
 from stancekit.config.schema import ArticlesConfig, RelevanceConfig
-from stancekit.pairs.holders import find_holders
+from stancekit.pairs.holders.finding import find_holders
 from stancekit.pairs.model import Pair
 from stancekit.pairs.relevance import RelevanceGate
 from stancekit.pairs.targets import Target
@@ -30,9 +30,14 @@ class Tally:
         reasons = Counter(one.reason for one in self.dropped)
         why = f" ({', '.join(f'{reason} {count}' for reason, count in reasons.most_common())})" if reasons else ""
         return (
-            f"{self.articles} articles, {self.stories} stories, {self.statements} statements, {self.pairs} pairs; "
-            f"{len(self.dropped)} lines dropped{why}"
+            f"{_counted(self.articles, 'article')}, {_counted(self.stories, 'story', 'stories')}, "
+            f"{_counted(self.statements, 'statement')}, {_counted(self.pairs, 'pair')}; "
+            f"{_counted(len(self.dropped), 'line')} dropped{why}"
         )
+
+
+def _counted(count: int, one: str, many: str | None = None) -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def pairs_from_articles(

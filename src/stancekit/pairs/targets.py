@@ -74,5 +74,5 @@ def load_targets(name: str) -> TargetList:
 def alias_pattern(target: Target) -> re.Pattern[str]:
     """Return what finds the phrase or one of the aliases in a text: whole words, any case, either apostrophe."""
     wordings = sorted({target.phrase, *target.aliases}, key=len, reverse=True)
-    escaped = (re.escape(w).replace("'", "['’]").replace("’", "['’]").replace(r"\ ", r"\s+") for w in wordings)
+    escaped = (re.sub("['’]", "['’]", re.escape(wording)).replace(r"\ ", r"\s+") for wording in wordings)
     return re.compile(rf"(?<!\w)(?:{'|'.join(escaped)})(?!\w)", re.IGNORECASE)

@@ -86,6 +86,7 @@ def _end(run_id: str, status: str) -> None:
 @contextmanager
 def sigterm_raises() -> Iterator[None]:
     """Let SIGTERM raise ``Interrupted`` within the block; does nothing outside the main thread."""
+
     def stop(*_: Any) -> None:
         raise Interrupted("terminated", _TERMINATED)
 

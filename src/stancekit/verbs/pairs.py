@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from pathlib import Path
 
 from stancekit.config.schema import PairsConfig
 from stancekit.files import row_writer
 from stancekit.pairs.build import Tally, pairs_from_articles
 from stancekit.pairs.targets import load_targets
+from stancekit.paths import find_file
 
 
 def run(config: PairsConfig) -> None:
@@ -19,9 +19,10 @@ def run(config: PairsConfig) -> None:
         UserError: the input, the target list or the output is bad; no output is left behind.
     """
     targets = load_targets(config.targets).targets
+    path = find_file(config.input, "input")
     tally = Tally()
     with row_writer(config.output) as write:
-        for pair in pairs_from_articles(Path(config.input), targets, config.articles, config.relevance, tally):
+        for pair in pairs_from_articles(path, targets, config.articles, config.relevance, tally):
             row = pair.row()
             del row["label"]
             write(row)

@@ -13,6 +13,7 @@ from stancekit.errors import UserError, nearest
 from stancekit.files import ROW_SUFFIXES, STANDARD_STREAM, Row, read_rows, row_writer
 from stancekit.pairs.build import Tally, pairs_from_articles
 from stancekit.pairs.targets import load_targets
+from stancekit.paths import find_file
 from stancekit.tracking.registry import find_model
 
 _NEEDED = ("statement", "target")
@@ -45,19 +46,19 @@ def run(config: PredictConfig) -> None:
 
 def _input_rows(config: PredictConfig, tally: Tally) -> Iterator[Row]:
     """Return the rows of the input: as they are, or made from articles where ``targets`` is given."""
-    path = Path(config.input)
+    if config.input == STANDARD_STREAM and config.targets is None:
+        return read_rows(STANDARD_STREAM)
+    path = find_file(config.input, "input")
     if config.targets is not None:
         targets = load_targets(config.targets).targets
         pairs = pairs_from_articles(path, targets, config.articles, config.relevance, tally)
         return (Row(number, pair.row()) for number, pair in enumerate(pairs, 1))
-    if config.input == STANDARD_STREAM:
-        return read_rows(STANDARD_STREAM)
-    if path.exists() and path.suffix.lower() not in ROW_SUFFIXES:
+    if path.suffix.lower() not in ROW_SUFFIXES:
         raise UserError(
             f"input: '{config.input}' is read as articles, and these need a target list: targets=ukraine_2025 or "
             f"targets=my_targets.yaml\n  rows are read from {', '.join(ROW_SUFFIXES)} or - (standard input)"
         )
-    rows = read_rows(config.input)
+    rows = read_rows(path)
     first = next(rows, None)
     if first is None:
         raise UserError(f"input: '{config.input}' has no rows; expected at least one")

@@ -8,26 +8,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from stancekit.pairs.lexicon import (
-    BODIES,
-    FEMALE_NAMES,
-    FEMALE_ROLES,
-    GROUPS,
-    MALE_NAMES,
-    MALE_ROLES,
-    MEDIA,
-    ROLES,
-    SPOKES,
-    TITLES,
-)
-from stancekit.pairs.phrases import Phrase, anonymous
-from stancekit.pairs.tokens import Token
+from stancekit.pairs.holders.given_names import FEMALE_NAMES, MALE_NAMES
+from stancekit.pairs.holders.nouns import BODIES, FEMALE_ROLES, GROUPS, MALE_ROLES, MEDIA, ROLES, SPOKES, TITLES, words
+from stancekit.pairs.holders.phrases import Phrase, anonymous
+from stancekit.pairs.holders.tokens import Token
 
-_LEADERS = frozenset("president premier chancellor king taoiseach leader minister chairman chief".split())
+_LEADERS = words("president premier chancellor king taoiseach leader minister chairman chief")
 _OFFICES = {
     "minister": frozenset({"minister", "secretary"}),
-    "leader": _LEADERS, "politician": ROLES, "chief": frozenset({"chief", "director", "executive"})}
-_IGNORED = frozenset("general former new senior top own own longtime acting said also".split())
+    "leader": _LEADERS,
+    "politician": ROLES,
+    "chief": frozenset({"chief", "director", "executive"}),
+}
+_ARTICLES = frozenset(("the", "a", ""))
+_IGNORED = words("general former new senior top own own longtime acting said also")
 
 
 @dataclass(eq=False, slots=True)
@@ -67,6 +61,7 @@ class NameTable:
     """The persons and bodies named anywhere in an article."""
 
     def __init__(self) -> None:
+        """Start with nobody known."""
         self.entities: list[Entity] = []
         self._acronyms: dict[str, Entity] = {}
 
@@ -75,12 +70,16 @@ class NameTable:
         last_names = Counter(
             fold(phrase.name[-1]) for _, phrases in statements for phrase in phrases if len(phrase.name) == 1
         )
+        for tokens, _ in statements:
+            for token in tokens:
+                if token.word and not token.capital:
+                    last_names.pop(fold(token.text), None)
         pending: list[tuple[Phrase, Sequence[Token]]] = []
         for tokens, phrases in statements:
             for place, phrase in enumerate(phrases):
                 if len(phrase.name) >= 2:
                     person = _looks_like_person(phrase, tokens, last_names)
-                    entity = self._named(phrase, "person" if person else "body")
+                    entity = self._named(phrase, "person" if person else "body" if _names_body(phrase) else "other")
                     self._acronym(entity, phrase, tokens)
                     self._describe(entity, phrases, place, tokens)
                 elif phrase.name:
@@ -130,7 +129,9 @@ class NameTable:
             other, here = phrases[near], phrases[place]
             between = tokens[other.end : here.start] if near < place else tokens[here.end : other.start]
             apposed = other.head in ROLES and not other.name and [token.text for token in between[:1]] == [","]
-            inner = [token for token in between[1:] if token.low not in ("the", "a", "an", "his", "her", "its", "their")]
+            inner = [
+                token for token in between[1:] if token.low not in ("the", "a", "an", "his", "her", "its", "their")
+            ]
             if apposed and not inner:
                 entity.words.update(other.words)
                 entity.gender = entity.gender or _role_gender(other.words)
@@ -155,8 +156,12 @@ class NameTable:
             fits = [e for e in self.entities if e.kind == "person" and same_last_name(e.last, words[0])]
             fits = [e for e in fits if not gender or e.gender in ("", gender)] or fits
             fits = fits or [e for e in self.entities if e.kind == "person" and e.first == words[0]]
-            fits = fits or [e for e in self.entities if e.kind == "body" and words[0] in fold(e.name).split()[:1]]
-            fits = fits or [e for e in self.entities if e.kind == "body" and e.last == words[0]]
+            fits = fits or [
+                e
+                for e in self.entities
+                if e.kind in ("body", "other") and len(e.name.split()) > 1 and words[0] in fold(e.name).split()[:1]
+            ]
+            fits = fits or [e for e in self.entities if e.kind in ("body", "other") and e.last == words[0]]
             return max(fits, key=lambda entity: entity.seen, default=None)
         for entity in self.entities:
             if entity.kind == "person" and same_last_name(entity.last, words[-1]) and _same_first(entity.first, words):
@@ -171,7 +176,8 @@ class NameTable:
         fits = [
             entity
             for entity in self.entities
-            if entity.kind != "person" and _contains(fold(entity.name).split(), whole.split())
+            if entity.kind in (("group",) if phrase.head in GROUPS else ("body", "other", "group"))
+            and _contains(fold(entity.name).split(), whole.split())
         ]
         longest = max(fits, key=lambda entity: (entity.seen, len(entity.name)), default=None)
         if longest is not None or anonymous(phrase):
@@ -187,7 +193,7 @@ class NameTable:
         if fits:
             seen = [entity for entity in fits if entity.seen]
             return max(seen, key=lambda entity: entity.seen) if seen else fits[0]
-        if phrase.determiner != "the" or anonymous(phrase) or phrase.head in SPOKES:
+        if phrase.determiner not in _ARTICLES or anonymous(phrase) or phrase.head in SPOKES | {"head", "number"}:
             return None
         return Entity(common_name(phrase), "person", _role_gender(phrase.words), set(phrase.words))
 
@@ -203,8 +209,9 @@ def common_name(phrase: Phrase) -> str:
 
 
 def _same_first(first: str, words: Sequence[str]) -> bool:
-    return first == words[0] or (min(len(first), len(words[0])) >= 3 and (
-        first.startswith(words[0]) or words[0].startswith(first)))
+    return first == words[0] or (
+        min(len(first), len(words[0])) >= 3 and (first.startswith(words[0]) or words[0].startswith(first))
+    )
 
 
 def _contains(words: Sequence[str], part: Sequence[str]) -> bool:
@@ -232,9 +239,13 @@ def _gender(phrase: Phrase) -> str:
     return _role_gender(phrase.words) or given
 
 
+def _names_body(phrase: Phrase) -> bool:
+    return any(word.lower() in BODIES | GROUPS | MEDIA or word in ("&", "of", "for") for word in phrase.name)
+
+
 def _looks_like_person(phrase: Phrase, tokens: Sequence[Token], last_names: Counter[str]) -> bool:
     folded = [word.lower() for word in phrase.name]
-    if any(word in BODIES | GROUPS | MEDIA or word in ("&", "of", "for") for word in folded):
+    if _names_body(phrase):
         return False
     if phrase.head in TITLES or folded[0] in MALE_NAMES | FEMALE_NAMES:
         return True

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from stancekit.articles.model import Statement
-from stancekit.pairs.names import fold, same_last_name
+from stancekit.pairs.holders.names import fold, same_last_name
+from stancekit.pairs.holders.nouns import FUNCTION, HEADS
 
 Attribute = Callable[[Sequence[Statement]], list[tuple[str, ...]]]
 
@@ -96,12 +97,18 @@ def judge(gold: Gold, names: Iterable[str]) -> tuple[set[str], list[str]]:
 
 
 def most_frequent(statements: Sequence[Statement]) -> list[tuple[str, ...]]:
-    """Return the name of two capitalised words that the article has most often, for every statement."""
-    names = Counter(
-        name for each in statements for name in re.findall(r"(?<=[a-z,] )[A-Z]\w+ [A-Z][\w-]+", each.text)
-    )
-    best = names.most_common(1)
-    return [(best[0][0],) if best else ()] * len(statements)
+    """Return, for every statement, the pair of capitalised words whose second the article has most often.
+
+    Pairs with a title or a body in them ("Prime Minister", "Port Authority") are no persons and left out.
+    """
+    text = " ".join(each.text for each in statements)
+    pairs = {
+        pair
+        for pair in re.findall(r"(?=\b([A-Z][\w-]+ [A-Z][\w-]+))", text)
+        if not {fold(word) for word in pair.split()} & (HEADS | FUNCTION)
+    }
+    best = max(sorted(pairs), key=lambda pair: text.count(pair.split()[1]), default="")
+    return [(best,) if best else ()] * len(statements)
 
 
 _SAID = re.compile(r"((?:[A-Z][\w.-]+ )*[A-Z][\w-]+),? said\b|\bsaid ((?:[A-Z][\w.-]+ )*[A-Z][\w-]+)")
@@ -134,11 +141,11 @@ def _same_person(one: str, other: str) -> bool:
     return len(first) == 1 or len(last) == 1 or first[0][:1] == last[0][:1]
 
 
-def _rows(path: Path) -> list[dict[str, object]]:
+def _rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _statement(row: Mapping[str, object]) -> Statement:
+def _statement(row: Mapping[str, Any]) -> Statement:
     return Statement(str(row["article"]), int(row["start"]), int(row["end"]), str(row["statement"]), 0)
 
 

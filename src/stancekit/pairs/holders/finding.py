@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
 from stancekit.articles.model import Statement
-from stancekit.pairs.cues import Cue, find_cues
-from stancekit.pairs.lexicon import ANONYMOUS, BODIES, GROUPS, INNER, MEDIA, OWN_TOO, PREPOSITIONS, SAY, SPOKES, TIMES
-from stancekit.pairs.names import Entity, NameTable, fold
-from stancekit.pairs.phrases import Phrase, anonymous, find_phrases, lowered, vocabulary
-from stancekit.pairs.subjects import Clause
-from stancekit.pairs.tokens import QUOTE, Token, tokenise
+from stancekit.pairs.holders.casing import lowered, vocabulary
+from stancekit.pairs.holders.cues import Cue, find_cues
+from stancekit.pairs.holders.names import Entity, NameTable, fold
+from stancekit.pairs.holders.nouns import ANONYMOUS, BODIES, GROUPS, MEDIA, PREPOSITIONS, SPOKES, TIMES, words
+from stancekit.pairs.holders.phrases import Phrase, anonymous, find_phrases
+from stancekit.pairs.holders.subjects import Clause
+from stancekit.pairs.holders.tokens import QUOTE, Token, tokenise
+from stancekit.pairs.holders.verbs import INNER, OWN_TOO, SAY
 
 _MEMORY = 6
 _ADJECTIVE = re.compile(r"(?:\w+(?:ish|ean|ian|ese)|American|French|German|Dutch|Greek|Swiss|Welsh|Mexican)$").match
-_OWN_SIDE = frozenset("government country administration company firm club union team party office ministry".split())
+_POSSESSIVE = {"his": "he", "her": "she", "its": "it", "their": "they"}
+_OWN_SIDE = words("government country administration company firm club union team party office ministry")
 
 
 def find_holders(statements: Sequence[Statement]) -> list[tuple[str, ...]]:
@@ -89,9 +93,7 @@ class _Reader:
                 entity.seen = self._clock
         return meant
 
-    def _resolve(
-        self, clause: Clause, phrase: Phrase, meant: dict[int, tuple[Entity, ...]]
-    ) -> tuple[Entity, ...]:
+    def _resolve(self, clause: Clause, phrase: Phrase, meant: dict[int, tuple[Entity, ...]]) -> tuple[Entity, ...]:
         if phrase.pronoun:
             return self._pronoun(clause, phrase, meant)
         if phrase.name:
@@ -102,21 +104,20 @@ class _Reader:
         found = self.table.find_description(phrase)
         return (found,) if found else ()
 
-    def _spoken_for(
-        self, clause: Clause, phrase: Phrase, meant: dict[int, tuple[Entity, ...]]
-    ) -> tuple[Entity, ...]:
+    def _spoken_for(self, clause: Clause, phrase: Phrase, meant: dict[int, tuple[Entity, ...]]) -> tuple[Entity, ...]:
         """Return the body or person for whom an unnamed spokesman speaks ("a spokeswoman for the ministry")."""
         if clause.low(phrase.end) in ("for", "of") and (body := clause.starting(phrase.end + 1)) is not None:
             return self._resolve(clause, body, meant)
         if phrase.determiner == "'s" and (owner := clause.ending(phrase.start - 1)) is not None:
             return meant.get(owner.start, ())
+        if phrase.determiner in _POSSESSIVE:
+            pronoun = Phrase(phrase.start, phrase.start, (), (), _POSSESSIVE[phrase.determiner], "")
+            return self._pronoun(clause, pronoun, meant)
         words = phrase.words[:-1]
         fits = [e for e in self.table.entities if words and set(fold(e.name).split()) & {fold(word) for word in words}]
         return (max(fits, key=lambda entity: entity.seen),) if fits else ()
 
-    def _pronoun(
-        self, clause: Clause, phrase: Phrase, meant: dict[int, tuple[Entity, ...]]
-    ) -> tuple[Entity, ...]:
+    def _pronoun(self, clause: Clause, phrase: Phrase, meant: dict[int, tuple[Entity, ...]]) -> tuple[Entity, ...]:
         here = [
             (clause.low(clause.lead(other)), entity)
             for other in clause.phrases
@@ -124,6 +125,7 @@ class _Reader:
             for entity in meant[other.start]
         ]
         people = [entity for _, entity in here if entity.kind == "person"]
+        people = people or [entity for _, entity in here if entity.kind == "other" and " " in entity.name]
         if phrase.head == "they":
             if here and here[0][1].kind != "person" and clause.phrases[0].start <= 1:
                 return (here[0][1],)
@@ -139,13 +141,20 @@ class _Reader:
         if owners:
             chosen = owners[-1] if clause.broken(0, phrase.start) else owners[0]
         else:
-            recalled = [e for each in reversed(self._focus[-_MEMORY:]) for e in each if e.kind == "person"]
-            fits = [entity for entity in recalled if entity.gender in ("", gender)]
+            fits = self._recalled(gender)
             if not fits:
                 return ()
             chosen = fits[0]
-        chosen.gender = gender
+        chosen.gender, chosen.kind = gender, "person"
         return (chosen,)
+
+    def _recalled(self, gender: str) -> list[Entity]:
+        """Return whom he or she can mean, best first; a single word that may be a place comes last."""
+        fits: list[Entity] = []
+        for each in reversed(self._focus[-_MEMORY:]):
+            people = [entity for entity in each if entity.kind == "person" and entity.gender in ("", gender)]
+            fits += people + [e for e in each if e.kind == "other" and " " in e.name and e is each[0]]
+        return fits or [entity for each in self._focus[-1:] for entity in each if entity.kind == "other"]
 
     def _plural(self, people: Sequence[Entity]) -> tuple[Entity, ...]:
         for each in reversed(self._focus[-2:]):
@@ -168,24 +177,22 @@ class _Reader:
                     return (entity,)
         return ()
 
-    def _holders_of(
-        self, clause: Clause, phrase: Phrase, meant: dict[int, tuple[Entity, ...]]
-    ) -> tuple[Entity, ...]:
-        if phrase.start not in meant or meant.get(phrase.start) is None:
+    def _holders_of(self, clause: Clause, phrase: Phrase, meant: dict[int, tuple[Entity, ...]]) -> tuple[Entity, ...]:
+        if phrase.start not in meant:
             return self._pronoun(clause, phrase, meant)
-        if phrase.head in ANONYMOUS and not phrase.name or (anonymous(phrase) and phrase.head not in SPOKES):
+        if (phrase.head in ANONYMOUS and not phrase.name) or (anonymous(phrase) and phrase.head not in SPOKES):
             return ()
         return tuple(entity for entity in meant[phrase.start] if entity.kind != "other" or not _ADJECTIVE(entity.name))
 
-    def _remember(
-        self, clause: Clause, meant: dict[int, tuple[Entity, ...]], holders: tuple[Entity, ...]
-    ) -> None:
+    def _remember(self, clause: Clause, meant: dict[int, tuple[Entity, ...]], holders: tuple[Entity, ...]) -> None:
         subject = [e for phrase in clause.first_subject() for e in meant.get(phrase.start, ())]
         others = [entity for each in meant.values() for entity in each]
         first = subject if not holders or set(subject) & set(holders) else []
         self._focus.append(list(dict.fromkeys([*first, *holders, *subject, *others])))
         if holders:
-            self._speaker = holders[:1] if len(holders) == 1 else ()
+            self._speaker = holders if len(holders) == 1 else ()
+        elif len(subject) == 1 and subject[0].kind == "person":
+            self._speaker = (subject[0],)
 
 
 def _without_tellers(
@@ -201,11 +208,11 @@ def _without_tellers(
                 continue
             if cue.base in ("noun", "passive", "according") or not _inside(clause, say, cue):
                 continue
-            if _own_side(holders, tellers, cue, say):
-                dropped.add(inner)
-            elif cue.base not in INNER | {"stative"} and cue.base not in SAY:
-                dropped.add(inner)
-            elif say.base in OWN_TOO and holders[0].kind != "person":
+            if (
+                _own_side(holders, tellers, cue, say)
+                or (cue.base not in INNER | {"stative"} and cue.base not in SAY)
+                or (say.base in OWN_TOO and holders[0].kind != "person")
+            ):
                 dropped.add(inner)
             elif say.base not in OWN_TOO and not say.inverted:
                 dropped.add(outer)
@@ -216,7 +223,7 @@ def _inside(clause: Clause, say: Cue, cue: Cue) -> bool:
     """Return whether the cue stands in what the verb of saying reports."""
     if say.at < cue.at:
         between = [clause.low(place) for place in range(say.at + 1, cue.at)]
-        joined = any(one == "," and two in ("and", "but") for one, two in zip(between, between[1:], strict=False))
+        joined = any(one == "," and two in ("and", "but") for one, two in itertools.pairwise(between))
         return not joined and not clause.broken(say.at, cue.at)
     if not (say.inverted or _closes(clause, say.at)):
         return False
@@ -235,6 +242,8 @@ def _closes(clause: Clause, at: int) -> bool:
 
 def _own_side(holders: Sequence[Entity], tellers: Sequence[Entity], cue: Cue, say: Cue) -> bool:
     """Return whether the teller speaks for the body inside the report ("the minister said the government …")."""
+    if tellers and tellers[0].words & SPOKES:
+        return True
     body = [entity for entity in holders if entity.kind != "person"]
     if not tellers or not body or tellers[0].kind != "person":
         return False
@@ -242,5 +251,3 @@ def _own_side(holders: Sequence[Entity], tellers: Sequence[Entity], cue: Cue, sa
     if head in _OWN_SIDE | GROUPS or (head in BODIES and not cue.holders[0].name):
         return True
     return bool(set(fold(body[0].name).split()) & tellers[0].words) or (cue.at < say.at and bool(tellers[0].words))
-
-

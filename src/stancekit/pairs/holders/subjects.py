@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stancekit.pairs.lexicon import AUXILIARIES, BREAKS, DETERMINERS, PREPOSITIONS, ROLES, VERBS
-from stancekit.pairs.phrases import Phrase
-from stancekit.pairs.tokens import QUOTE, Token
+from stancekit.pairs.holders.nouns import AUXILIARIES, BREAKS, DETERMINERS, PREPOSITIONS, ROLES, words
+from stancekit.pairs.holders.phrases import Phrase
+from stancekit.pairs.holders.tokens import QUOTE, Token
+from stancekit.pairs.holders.verbs import VERBS
 
-_RELATIVE = frozenset("who which".split())
-_ASIDES = frozenset(
+_RELATIVE = words("who which")
+_ASIDES = words(
     "who which whose where when while after along like including citing despite in on at with from by as speaking "
-    "during for of but not".split()
+    "during for of but not however too meanwhile though then asked"
 )
-_STOPS = frozenset(("that", "if", "whether", ";", ":", QUOTE, "because", "while", "although", "though", "after", "as",
-                    "when", "where", "than", "despite", "unlike", "before", "until"))
+_STOPS = words(
+    "that if whether ; : because while although though after as when where than despite unlike before until"
+) | {QUOTE}
 _AFTER_HEAD = PREPOSITIONS | frozenset(("(", ",", "familiar", "close", "briefed", "also", "opposed", "who"))
+_BEFORE_SUBJECT = words(", ; and but that while : as") | {QUOTE}
 _REACH = 30
 
 
@@ -33,6 +36,7 @@ class Clause:
     """A statement's tokens and phrases, with the questions that the cues ask about them."""
 
     def __init__(self, tokens: Sequence[Token], phrases: Sequence[Phrase]) -> None:
+        """Take the tokens and the phrases found in them."""
         self.tokens = tokens
         self.phrases = phrases
         self._ending = {phrase.end: phrase for phrase in phrases}
@@ -41,7 +45,7 @@ class Clause:
     @property
     def heading(self) -> bool:
         """Whether the statement ends as headlines and headings do, with a word."""
-        return bool(self.tokens) and self.tokens[-1].word
+        return bool(self.tokens) and self.tokens[-1].word and not self.tokens[-1].text.endswith(".")
 
     def low(self, index: int) -> str:
         """Return the token's text in lower case, "" outside the statement."""
@@ -84,8 +88,11 @@ class Clause:
         """Return whether only an opening word or adverbial stands before the token."""
         return start <= 2 and not any(self.low(place) in VERBS for place in range(start))
 
-    def subject(self, place: int) -> Subject:
-        """Return the subject whose phrase ends at or before ``place``, the last token before a verb's group."""
+    def subject(self, place: int, absolute: bool = False) -> Subject:
+        """Return the subject whose phrase ends at or before ``place``, the last token before a verb's group.
+
+        ``absolute`` lets "with" introduce it ("with two members opposed").
+        """
         skipped = attached = False
         for _ in range(_REACH):
             if place < 0:
@@ -96,7 +103,8 @@ class Clause:
                 if skipped and self.low(phrase.end) not in _AFTER_HEAD:
                     break
                 group, lead = self._conjoined(phrase)
-                if self.low(lead) in PREPOSITIONS and self.low(lead) not in BREAKS and self.low(lead) != "by":
+                through = ("by", "with") if absolute else ("by",)
+                if self.low(lead) in PREPOSITIONS - BREAKS and self.low(lead) not in through:
                     place, attached, skipped = lead - 1, True, False
                     continue
                 return Subject(group)
@@ -108,7 +116,7 @@ class Clause:
                 if opened is None:
                     break
                 if isinstance(opened, Phrase):
-                    return Subject((opened,))
+                    return Subject(self._conjoined(opened)[0] if opened.end == place else (opened,))
                 place, skipped = opened - 1, False
                 continue
             if low in _RELATIVE or (low == "that" and self.ending(place) is not None and attached):
@@ -125,7 +133,7 @@ class Clause:
         """Return the phrase with those joined to it by "and", and the index of the token before the first."""
         group: tuple[Phrase, ...] = (phrase,)
         lead = self.lead(phrase)
-        while self.low(lead) in ("and", "or", ",") and not phrase.pronoun:
+        while self.low(lead) in ("and", "or", "nor", ",") and not phrase.pronoun:
             before = self.ending(lead)
             comma = self.low(lead) == ","
             if before is None or (comma and len(group) == 1 and not self._bare_list(before, phrase)):
@@ -147,18 +155,18 @@ class Clause:
         """Return what the aside that closes at the comma belongs to: a phrase, or the index of the opening comma."""
         phrase = self.ending(comma)
         if phrase is not None:
-            lead = self.lead(phrase)
+            lead = self._conjoined(phrase)[1]
             if self.low(lead) == ",":
                 before = self.ending(lead)
-                if phrase.name and (before is None or self.low(self.lead(before)) in PREPOSITIONS):
-                    return phrase
                 if before is None:
-                    return lead
+                    return phrase if phrase.name else lead
+                if phrase.name and self.low(self.lead(before)) in PREPOSITIONS:
+                    return phrase
                 return phrase if phrase.name and not before.name else self._head_of(before)
-            if self.low(lead) in PREPOSITIONS | {"and"} or lead < 0:
-                opening = self._opening(comma)
-                if opening is not None:
-                    return opening
+            opening = self._opening(comma)
+            inside = opening is not None and self.low(opening + 1) in _ASIDES
+            if opening is not None and (inside or self.low(lead) in PREPOSITIONS | {"and"} or lead < 0):
+                return opening
             return phrase if lead < 0 or self.low(lead) in ("but", "and", "while", "than", "that", QUOTE) else None
         return self._opening(comma)
 
@@ -186,11 +194,13 @@ class Clause:
     def inverted_subject(self, index: int) -> tuple[Phrase, ...]:
         """Return the subject after a verb of saying ("…, said X, the …"), or nothing if it stands before."""
         previous = self.low(index - 1)
-        if index > 0 and previous not in (QUOTE, ",") or self.ending(index) is not None:
+        if (index > 0 and previous not in (QUOTE, ",")) or self.ending(index) is not None:
             return ()
         if previous == "," and self.low(index - 2) != QUOTE and self.subject(index - 1).phrases:
             return ()
         found = self.list_from(index + 1)
+        if previous == "," and self.low(index - 2) != QUOTE and found and found[0].pronoun:
+            return ()
         if len(found) == 1 and not found[0].name and self.low(found[0].end) == ",":
             named = self.starting(found[0].end + 1)
             return (named,) if named is not None and named.name else found
@@ -247,10 +257,11 @@ class Clause:
         return self.main_subject(len(self.tokens))
 
     def _can_be_subject(self, phrase: Phrase) -> bool:
-        return not self.owns(phrase) and self.low(self.lead(phrase)) not in PREPOSITIONS - {"by"} | {"to"} and (
-            self.low(self.lead(phrase)) in ("", ",", ";", "and", "but", "that", "while", ":", QUOTE, "as", "after")
-            or self.lead(phrase) < 0 or _adverb(self.low(self.lead(phrase))) or self.lead(phrase) <= 1
-        )
+        lead = self.lead(phrase)
+        before = self.low(lead)
+        if self.owns(phrase) or before in PREPOSITIONS - {"by"} | {"to"}:
+            return False
+        return lead <= 1 or before in _BEFORE_SUBJECT or _adverb(before)
 
     def _conjoined_after(self, phrase: Phrase) -> tuple[Phrase, ...]:
         if self.low(phrase.end) == "," and not phrase.name:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stancekit.pairs.lexicon import (
+from stancekit.pairs.holders.nouns import (
     ANONYMOUS,
     BODIES,
     DETERMINERS,
@@ -15,17 +15,22 @@ from stancekit.pairs.lexicon import (
     MEDIA,
     PRONOUNS,
     ROLES,
+    THINGS,
     TIMES,
     TITLES,
-    VERBS,
+    words,
 )
-from stancekit.pairs.tokens import QUOTE, Token
+from stancekit.pairs.holders.tokens import Token
+from stancekit.pairs.holders.verbs import AGENTS_ONLY, VERBS
 
-_PARTICLES = frozenset("de von van al bin der la le du di da el ibn ter".split())
-_COMPOUNDING = frozenset("military state party company city town county body opposition community police house court club bank team fund service camp".split())
-_LINKS = frozenset("of for".split())
+_PARTICLES = words("de von van al bin der la le du di da el ibn ter")
+_COMPOUNDING = words(
+    "military state party company city town county body opposition community police house court club bank team fund "
+    "service camp"
+)
+_LINKS = words("of for")
 _MAX_MODIFIERS = 4
-_OPENERS = frozenset((".", ":", ";", "?", "!", "—", "–", "-", QUOTE))
+_MAX_COMPOUND = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,51 +56,6 @@ class Phrase:
         return self.head in PRONOUNS and not self.words
 
 
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
-    """Which words an article writes with a capital inside a sentence, and which in lower case."""
-
-    proper: frozenset[str]
-    lower: frozenset[str]
-
-
-def vocabulary(statements: Sequence[Sequence[Token]]) -> Vocabulary:
-    """Return the vocabulary of an article, headlines in title case left out."""
-    proper: set[str] = set()
-    lower: set[str] = set()
-    for tokens in statements:
-        if title_case(tokens):
-            continue
-        for before, token in zip((None, *tokens), tokens, strict=False):
-            inside = before is not None and (before.word or before.text == "," or before.low == "'s")
-            if token.word and token.capital and inside:
-                proper.add(token.low)
-            elif token.word and not token.capital:
-                lower.add(token.low)
-    return Vocabulary(frozenset(proper), frozenset(lower))
-
-
-def title_case(tokens: Sequence[Token]) -> bool:
-    """Return whether the statement is a headline with every longer word capitalised."""
-    long = [token for token in tokens if token.word and len(token.text) > 3]
-    closed = bool(tokens) and tokens[-1].text in (".", QUOTE, "?", "!")
-    return bool(long) and not closed and all(token.capital or token.text[0].isdigit() for token in long)
-
-
-def lowered(tokens: Sequence[Token], known: Vocabulary) -> list[Token]:
-    """Return the tokens with a lower-case initial where the capital is only that of a headline or a sentence."""
-    whole = title_case(tokens) and len(tokens) > 1
-    found: list[Token] = []
-    for index, token in enumerate(tokens):
-        initial = index == 0 or tokens[index - 1].text in _OPENERS
-        plain = token.low not in known.proper and (
-            whole or (initial and (token.low in FUNCTION or token.low in known.lower or token.low in HEADS
-                                   or token.low.endswith(("ing", "ly")))))
-        shouted = len(token.text) > 1 and token.text.isupper()
-        found.append(Token(token.low, token.low, token.quoted) if plain and not shouted else token)
-    return found
-
-
 def find_phrases(tokens: Sequence[Token]) -> list[Phrase]:
     """Return the phrases of a statement, in order and without overlaps."""
     found: list[Phrase] = []
@@ -117,8 +77,10 @@ def _pronoun(tokens: Sequence[Token], index: int) -> Phrase | None:
     following = tokens[index + 1].low if index + 1 < len(tokens) else ""
     if low == "both" and following in VERBS:
         return Phrase(index, index + 1, (), (), "they", "")
-    if low in ("the", "both") and following in ("two", "pair", "pairs") and (
-        index + 2 >= len(tokens) or tokens[index + 2].low in VERBS or tokens[index + 2].low in FUNCTION
+    if (
+        low in ("the", "both")
+        and following in ("two", "pair", "pairs")
+        and (index + 2 >= len(tokens) or tokens[index + 2].low in VERBS or tokens[index + 2].low in FUNCTION)
     ):
         return Phrase(index, index + 2, (), (), "they", "")
     return None
@@ -134,10 +96,34 @@ def _noun_phrase(tokens: Sequence[Token], index: int, floor: int) -> Phrase | No
         return _from_run(tokens, index, run_end, floor)
     if tokens[index].low in HEADS and not tokens[index].capital and not _modifies(tokens, index):
         end = index + 1
-        while end < len(tokens) and tokens[end].low in HEADS and not tokens[end].capital:
-            end += 1
+        while further := _head_after(tokens, end, _MAX_COMPOUND):
+            end = further
         return _with_name(tokens, index, end, floor)
-    return None
+    return _agent(tokens, index, floor)
+
+
+def _agent(tokens: Sequence[Token], index: int, floor: int) -> Phrase | None:
+    """Return a phrase of any other noun whose verb only persons and bodies can have ("the mill said")."""
+    token = tokens[index]
+    if (
+        not token.word
+        or token.capital
+        or not token.text.isalpha()
+        or token.low in FUNCTION | THINGS
+        or token.low in VERBS
+    ):
+        return None
+    verb = index + 1
+    while verb < len(tokens) and tokens[verb].low in ("has", "have", "had", "also", "later", "then"):
+        verb += 1
+    if verb >= len(tokens) or tokens[verb].low not in AGENTS_ONLY or token.low.endswith("ly"):
+        return None
+    start, determiner = _introduced(tokens, index, floor)
+    plural = token.low.endswith("s") and not token.low.endswith("ss")
+    if determiner not in ("the", "its", "their", "his", "her", "'s") and not plural:
+        return None
+    text = " ".join(piece.text for piece in tokens[start : index + 1])
+    return Phrase(start, index + 1, (), tuple(text.lower().split()), token.low, determiner, text)
 
 
 def _modifies(tokens: Sequence[Token], index: int) -> bool:
@@ -146,17 +132,29 @@ def _modifies(tokens: Sequence[Token], index: int) -> bool:
         return False
     after = tokens[index + 1]
     plain = after.word and after.text[0].isalpha() and not after.capital
-    return plain and after.low not in FUNCTION | HEADS and after.low not in VERBS and not after.low.endswith(
-        ("ed", "ly", "ing")) and tokens[index].low in _COMPOUNDING
+    return (
+        plain
+        and after.low not in FUNCTION | HEADS
+        and after.low not in VERBS
+        and not after.low.endswith(("ed", "ly", "ing"))
+        and tokens[index].low in _COMPOUNDING
+    )
 
 
 def _nameable(token: Token) -> bool:
-    return token.word and token.capital and token.low not in TIMES and token.low not in FUNCTION and token.text != "I"
+    return token.word and token.capital and token.low not in TIMES | FUNCTION and token.text != "I"
+
+
+def _opens_name(tokens: Sequence[Token], index: int) -> bool:
+    """Return whether a name starts at the token; some given names are months as well."""
+    if tokens[index].low in ("jan", "april", "june", "may", "august") and tokens[index].capital:
+        return index + 1 < len(tokens) and _nameable(tokens[index + 1])
+    return _nameable(tokens[index])
 
 
 def _run_end(tokens: Sequence[Token], index: int) -> int:
     """Return the end of the run of capitalised words at ``index``, with the small words inside a name."""
-    if not _nameable(tokens[index]):
+    if not _opens_name(tokens, index):
         return index
     end = index + 1
     while end < len(tokens):
@@ -178,11 +176,14 @@ def _link(tokens: Sequence[Token], start: int, end: int) -> int:
     kinds = {piece.low for piece in tokens[start:end]}
     if token.low in _PARTICLES | {"&"} and _nameable(after):
         return 2
-    if token.text in "’'" and before.low.endswith("s") and _nameable(after) and (
-        _body_ahead(tokens, end + 1) and not before.low.endswith("ss")
+    if (
+        token.text in "’'"
+        and before.low.endswith("s")
+        and _nameable(after)
+        and (_body_ahead(tokens, end + 1) and not before.low.endswith("ss"))
     ):
         return 2
-    if token.low in _LINKS and kinds & (BODIES | TITLES | {"ministry", "bank"}):
+    if token.low in _LINKS and kinds & (BODIES | TITLES | {"ministry", "bank", "friends"}):
         if _nameable(after):
             return 2
         if after.low == "the" and end + 2 < len(tokens) and _nameable(tokens[end + 2]) and kinds & TITLES:
@@ -205,9 +206,9 @@ def _body_ahead(tokens: Sequence[Token], index: int) -> bool:
     return tokens[last].low in BODIES | GROUPS
 
 
-def _head_after(tokens: Sequence[Token], index: int) -> int:
+def _head_after(tokens: Sequence[Token], index: int, reach: int = _MAX_MODIFIERS) -> int:
     """Return the end of a head noun that lower-case words after a run lead to ("Finnish defence ministry"), or 0."""
-    for position in range(index, min(index + _MAX_MODIFIERS, len(tokens))):
+    for position in range(index, min(index + reach, len(tokens))):
         token = tokens[position]
         if not token.word or token.capital or token.low in FUNCTION or _finite(token, position == index):
             return 0
@@ -242,7 +243,7 @@ def _from_run(tokens: Sequence[Token], start: int, end: int, floor: int) -> Phra
     titles = [place for place, token in enumerate(run) if token.low in TITLES]
     begin, determiner = _introduced(tokens, start, floor)
     before = tuple(token.low for token in tokens[begin:start] if token.word)
-    if not titles or run[-1].low in BODIES | MEDIA and run[0].low not in TITLES:
+    if not titles or (run[-1].low in BODIES | MEDIA and run[0].low not in TITLES):
         return Phrase(begin, end, tuple(token.text for token in run), before, "", determiner)
     cut = titles[-1] + 1
     if cut < len(run) and run[cut].low in _LINKS:
@@ -274,4 +275,10 @@ def anonymous(phrase: Phrase) -> bool:
         return False
     if phrase.head in ANONYMOUS:
         return True
-    return phrase.head in ROLES and phrase.determiner in ("a", "an", "one", "another", "some")
+    return phrase.head in ROLES - {"judge", "coroner", "magistrate"} and phrase.determiner in (
+        "a",
+        "an",
+        "one",
+        "another",
+        "some",
+    )

@@ -5,35 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stancekit.pairs.lexicon import (
+from stancekit.pairs.holders.nouns import (
     AUXILIARIES,
     BE,
     DETERMINERS,
     FUNCTION,
-    PARTICLES,
     POSITION_NOUNS,
     PREPOSITIONS,
-    SAY,
-    SILENT,
-    STATIVE,
-    UNDER_WOULD,
-    VERBS,
     WILL_NOUNS,
+    words,
 )
-from stancekit.pairs.phrases import Phrase
-from stancekit.pairs.subjects import Clause
-from stancekit.pairs.tokens import QUOTE, Token
+from stancekit.pairs.holders.phrases import Phrase
+from stancekit.pairs.holders.subjects import Clause
+from stancekit.pairs.holders.tokens import QUOTE, Token
+from stancekit.pairs.holders.verbs import PARTICLES, SAY, SILENT, STATIVE, UNDER_WOULD, VERBS, WITHHELD
 
-_MODALS = frozenset("will would could should may might must can".split())
-_DO = frozenset("do does did".split())
-_BEFORE_ING = frozenset(", after by while before despite without and in when".split())
-_NOUN_LIKE = POSITION_NOUNS | frozenset("votes hopes fears supports orders signs answers notes".split())
-_CONTRAST = frozenset(
+_MODALS = words("will would could should may might must can")
+_DO = words("do does did")
+_BEFORE_ING = words(", after by while before despite without and in when")
+_OF_WHOM = words("objections support opposition stance wishes backing view opinion verdict")
+_NOUN_LIKE = POSITION_NOUNS | words("votes hopes fears supports orders signs answers notes")
+_CONTRAST = words(
     "contradict contradicts contradicted contrast contrasts contrasted differ differs differed than defend defends "
-    "defended echo echoes echoed from".split()
+    "defended echo echoes echoed from"
 )
-_SOURCES = frozenset("from among by of".split())
+_SOURCES = words("from among by of")
+_LINKING = words("appeared appears seemed seems remained remains stood")
+_HEARSAY = words("said understood reported believed thought known")
 _NOT_VERBS = frozenset(("noun", "passive", "according"))
+_ACTS = words("investigate build close open cut end start begin launch appeal fight introduce")
+_LACKS = {
+    ("no", noun) for noun in words("plan plans intention intentions objection objections doubt doubts wish desire")
+}
 _AGENT_REACH = 7
 
 
@@ -57,8 +60,33 @@ def find_cues(tokens: Sequence[Token], phrases: Sequence[Phrase]) -> list[Cue]:
         cues = (_verb(clause, index, earlier), _stative(clause, index, earlier), _other(clause, index))
         found += [cue for cue in cues if cue is not None and cue.holders][:1]
     if clause.heading and all(cue.base == "noun" for cue in found):
-        return _headline_plan(clause)
-    return found
+        return _colon(clause) or _headline_plan(clause)
+    return _compared(clause, found) or _colon(clause)
+
+
+def _compared(clause: Clause, found: list[Cue]) -> list[Cue]:
+    """Add whom the statement sets against another who has a position ("more cautious than X, who has promised …")."""
+    if not found or not found[0].relative:
+        return found
+    rival = found[0].holders[0]
+    if clause.low(clause.lead(rival)) not in ("than", "unlike"):
+        return found
+    return [Cue(rival.start, "compared", clause.main_subject(rival.start)), *found]
+
+
+def _colon(clause: Clause) -> list[Cue]:
+    """Return whose words a colon or a closing dash attributes ("Mensah: no deal", "‘No deal’ – Mensah")."""
+    tokens = clause.tokens
+    for index in range(1, len(tokens) - 1):
+        named = clause.ending(index)
+        if clause.low(index) == ":" and (tokens[index + 1].text == QUOTE or clause.heading):
+            leading = named is not None and bool(named.name) and named.start == 0
+            if leading or tokens[index + 1].text == QUOTE:
+                return [Cue(index, "colon", (named,) if leading and named else clause.main_subject(index))]
+    closing = clause.ending(len(tokens))
+    if len(tokens) > 2 and tokens[0].text == QUOTE and clause.low(1) in "-–—," and closing and closing.start == 2:
+        return [Cue(1, "colon", (closing,))]
+    return []
 
 
 def _verb(clause: Clause, index: int, earlier: Cue | None) -> Cue | None:
@@ -80,11 +108,14 @@ def _verb(clause: Clause, index: int, earlier: Cue | None) -> Cue | None:
         return None
     if form == "past" and auxiliaries & BE and base != "outvote":
         return None
+    if form == "past" and auxiliaries & _MODALS:
+        return None
     if form == "past" and after[:1] == ["by"] and clause.starting(index + 2):
         return None
     if form == "base" and not _base_counts(clause, index, group, base, auxiliaries):
         return None
-    if form == "third" and previous in ("and", "but", ",") and token.low in _NOUN_LIKE:
+    apposed = previous == "," and clause.ending(group - 1) is not None
+    if form == "third" and previous in ("and", "but", ",") and token.low in _NOUN_LIKE and not apposed:
         return None
     if form == "third" and clause.ending(group) is None and previous not in ("who", "which", "and", "but", ","):
         return None
@@ -114,6 +145,8 @@ def _base_counts(clause: Clause, index: int, group: int, base: str, auxiliaries:
     if clause.low(group - 1) == "to":
         return False
     if auxiliaries & _MODALS:
+        if auxiliaries & {"not", "never"} or any(clause.low(place) in ("neither", "nor") for place in range(group)):
+            return base in UNDER_WOULD | WITHHELD
         return base in UNDER_WOULD and (base != "vote" or clause.low(index + 1) in ("for", "against", "to"))
     if auxiliaries & _DO:
         return base not in SILENT
@@ -137,14 +170,18 @@ def _participle(clause: Clause, index: int, base: str, earlier: Cue | None) -> C
 
 def _stative(clause: Clause, index: int, earlier: Cue | None) -> Cue | None:
     after = clause.low(index + 1)
-    if clause.low(index) not in STATIVE or after not in ("to", "by", "for", "on", "that", "at", "over", "between"):
+    if clause.low(index) not in STATIVE:
+        return None
+    group = {clause.low(place) for place in range(clause.group_start(index) - 1, index)}
+    stands = bool(group & (BE | _LINKING)) and (clause.low(index) != "prepared" or after == "to")
+    if after not in ("to", "by", "for", "on", "that", "at", "over", "between") and not stands:
         return None
     if _hypothetical(clause, index):
         return None
-    group = clause.group_start(index)
-    if clause.low(group - 1) in ("appeared", "appears", "seemed", "seems", "remained", "remains", "made", "stood"):
-        group = clause.group_start(group - 1)
-    subject = clause.subject(group - 1)
+    start = clause.group_start(index)
+    if clause.low(start - 1) in _LINKING:
+        start = clause.group_start(start - 1)
+    subject = clause.subject(start - 1, clause.low(index) == "opposed")
     if subject.shared and earlier is not None:
         return Cue(index, "stative", earlier.holders)
     return Cue(index, "stative", subject.phrases, relative=subject.relative)
@@ -156,9 +193,26 @@ def _other(clause: Clause, index: int) -> Cue | None:
         return Cue(index, "according", clause.list_from(index + 2))
     if low == "by" and (agents := clause.list_from(index + 1)) and _passive_before(clause, index):
         return Cue(index, "passive", agents)
-    if low in POSITION_NOUNS | WILL_NOUNS:
+    if low in _HEARSAY and after == "to" and clause.low(index - 1) in BE:
+        return _of_subject(clause, index)
+    if low == "to" and clause.low(index - 1) in BE and after not in BE and (after in VERBS or after in _ACTS):
+        return _of_subject(clause, index)
+    if low in ("has", "have", "had") and ((after, clause.low(index + 2)) in _LACKS or _undecided(clause, index)):
+        return _of_subject(clause, index)
+    if low == "favour" and clause.low(index - 1) == "in":
+        return _of_subject(clause, index - 1)
+    if low in POSITION_NOUNS | WILL_NOUNS or (low == "will" and clause.low(index - 1) in ("'s", "his", "her")):
         return _noun(clause, index)
     return None
+
+
+def _undecided(clause: Clause, index: int) -> bool:
+    return [clause.low(index + step) for step in (1, 2, 3)] == ["yet", "to", "decide"]
+
+
+def _of_subject(clause: Clause, index: int) -> Cue:
+    subject = clause.subject(clause.group_start(index) - 1)
+    return Cue(index, "stative", subject.phrases, relative=subject.relative)
 
 
 def _passive_before(clause: Clause, index: int) -> bool:
@@ -167,8 +221,9 @@ def _passive_before(clause: Clause, index: int) -> bool:
         low = clause.low(place)
         if low in (",", ";", QUOTE):
             return False
-        if low in ("made", "taken", "issued", "drafted", "and") or VERBS.get(low, ("", ""))[1] == "past":
-            return True
+        base, form = VERBS.get(low, ("", ""))
+        if low in ("made", "taken", "issued", "drafted", "and") or (form == "past" and base not in PARTICLES):
+            return base not in ("ask", "tell", "surprise")
     return False
 
 
@@ -183,12 +238,18 @@ def _noun(clause: Clause, index: int) -> Cue | None:
             return Cue(index, "noun", (owner,))
         told = after == "that" or (after == "," and clause.low(index + 2) == "that")
         contrast = any(clause.low(place) in _CONTRAST for place in (start - 1, start - 2))
+        if clause.low(start - 1) == "in" and low in ("view", "opinion", "words"):
+            return Cue(index, "noun", (owner,))
         if leading or told or (contrast and not owner.pronoun) or (low in WILL_NOUNS and not owner.pronoun):
             return Cue(index, "noun", (owner,))
         return None
+    if low in ("support", "backing", "opposition", "criticism", "pressure"):
+        away = next((place for place in range(index + 1, index + 6) if clause.low(place) in ("from", ",", ".")), index)
+        if clause.low(away) == "from":
+            return Cue(index, "noun", clause.list_from(away + 1))
     for place in (index + 1, index + 2):
         if clause.low(place) in _SOURCES and (place == index + 1 or clause.low(index + 1) not in FUNCTION):
-            if clause.low(place) == "of" and low not in ("objections", "support", "opposition", "stance", "wishes"):
+            if clause.low(place) == "of" and low not in _OF_WHOM:
                 return None
             return Cue(index, "noun", clause.list_from(place + 1))
     return None

@@ -1,0 +1,34 @@
+# stancekit with a model inside: runs without a network, as an ordinary user, on the CPU.
+#
+#   docker build -t stancekit .
+#   docker run --rm -i stancekit predict input=- output=- < rows.jsonl
+#   docker run --rm -v "$PWD":/work -v stancekit-runs:/home/stancekit/runs stancekit train data=file data.path=/work/mine.csv
+
+FROM python:3.11-slim AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY src ./src
+COPY configs ./configs
+COPY data ./data
+COPY experiments ./experiments
+COPY seeds ./seeds
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+
+FROM python:3.11-slim
+# The index of torch's CPU builds, if the default one would bring CUDA: --build-arg TORCH_INDEX=…
+ARG TORCH_INDEX=""
+COPY requirements.lock /tmp/requirements.lock
+COPY --from=build /wheels /wheels
+RUN pip install --no-cache-dir --constraint /tmp/requirements.lock \
+      ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch \
+    && pip install --no-cache-dir --constraint /tmp/requirements.lock /wheels/*.whl \
+    && rm -rf /wheels /tmp/requirements.lock \
+    && useradd --create-home --uid 10001 stancekit
+USER 10001
+WORKDIR /home/stancekit
+ENV STANCEKIT_HOME=/home/stancekit/runs \
+    HF_HUB_OFFLINE=1
+# The default model: trained here on the pairs that ship, so that `predict` needs nothing from outside.
+RUN stancekit train name=image
+ENTRYPOINT ["stancekit"]
+CMD ["--help"]

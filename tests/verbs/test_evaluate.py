@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CliRunner, labelled_rows, write_jsonl
+
+
+@pytest.fixture(autouse=True)
+def _use_trained(trained: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STANCEKIT_HOME", str(trained[1]))
+
+
+def test_when_the_trained_model_is_evaluated_again_then_the_scores_are_those_logged_in_training(
+    cli: CliRunner, trained: tuple[str, Path], tmp_path: Path
+) -> None:
+    from mlflow import MlflowClient
+
+    run_id, home = trained
+    data = home.parent / "labelled.jsonl"
+    said = cli("evaluate", f"model={run_id}", f"data.path={data}", f"output={tmp_path / 'scores.json'}")
+    result = json.loads((tmp_path / "scores.json").read_text())
+    logged = MlflowClient(f"sqlite:///{home / 'mlflow.db'}").get_run(run_id).data.metrics
+    assert result["rows"] == 12
+    for name, value in result["scores"].items():
+        assert logged[f"test/{name}"] == pytest.approx(value, abs=1e-12)
+    assert f"macro-F1 {result['scores']['macro_f1']:.3f}" in said
+
+
+def test_when_a_file_has_no_splits_then_all_its_rows_are_scored(cli: CliRunner, tmp_path: Path) -> None:
+    rows = [{k: v for k, v in row.items() if k != "split"} for row in labelled_rows(20)]
+    said = cli("evaluate", f"data.path={write_jsonl(tmp_path / 'mine.jsonl', rows)}")
+    assert "on 20 pairs of" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["split=tset"], "split=tset: no such rows in .*; did you mean 'test'?"),
+        (["data.path=none.jsonl"], "data.path: no file or folder 'none.jsonl'"),
+        (["output={tmp}/labelled.jsonl/x.json"], "output: '{tmp}/labelled.jsonl/x.json' cannot be written"),
+    ],
+)
+def test_when_something_is_wrong_then_the_message_says_what(
+    cli: CliRunner, labelled_file: Path, tmp_path: Path, words: list[str], expected: str
+) -> None:
+    given = [word.format(tmp=tmp_path) for word in words]
+    data = [] if any(word.startswith("data.path") for word in words) else [f"data.path={labelled_file}"]
+    said = cli("evaluate", *given, *data, code=2)
+    assert (
+        expected.format(tmp=tmp_path).split(".*")[0] in said and expected.split(".*")[-1].format(tmp=tmp_path) in said
+    )
