@@ -15,13 +15,14 @@ COPY seeds ./seeds
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:3.11-slim
-# The index of torch's CPU builds, if the default one would bring CUDA: --build-arg TORCH_INDEX=…
+# The package index of the PyTorch project's CPU builds: --build-arg TORCH_INDEX=…. Without it torch comes from the
+# default index, whose Linux builds carry CUDA and are ten times as large.
 ARG TORCH_INDEX=""
 COPY requirements.lock /tmp/requirements.lock
 COPY --from=build /wheels /wheels
 RUN pip install --no-cache-dir --constraint /tmp/requirements.lock \
-      ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch \
-    && pip install --no-cache-dir --constraint /tmp/requirements.lock /wheels/*.whl \
+      ${TORCH_INDEX:+--no-deps --index-url "$TORCH_INDEX"} torch \
+    && pip install --no-cache-dir --constraint /tmp/requirements.lock "$(ls /wheels/*.whl)[html]" \
     && rm -rf /wheels /tmp/requirements.lock \
     && useradd --create-home --uid 10001 stancekit
 USER 10001

@@ -15,6 +15,9 @@ import pytest
 
 from stancekit.cli import main
 
+# Before huggingface_hub is imported, which reads it once: a test that names a hub model must not look for the network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 CliRunner = Callable[..., str]
 
 _TARGETS = ("closing the port", "raising the tax", "sending the troops", "opening the mine", "selling the bank")
@@ -29,7 +32,6 @@ _VERBS = {
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANCEKIT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import subprocess
@@ -7,11 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from stancekit.errors import UserError
-from stancekit.files import read_rows, row_writer, whole_file
+from stancekit.files import parquet_types, read_rows, row_writer, whole_file
 
 ROWS: list[dict[str, Any]] = [
     {"id": "1", "statement": "“No,” he said,\nloudly.", "target": "x", "n": 1, "tags": ["a", "b"]},
@@ -139,6 +141,61 @@ def test_when_the_file_is_no_good_then_the_error_says_what_was_expected(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=expected):
         list(read_rows(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            b'statement,target\na,t\n"b,t\nc,t\n',
+            r"'.*rows.csv', line 3: a quotation mark opens a cell that is never closed",
+        ),
+        (b"statement,note,note\na,b,c\n", "has the column 'note' twice"),
+        ("statement,target\na,b\n".encode("utf-16"), "is not UTF-8: it looks like UTF-16"),
+    ],
+)
+def test_when_a_csv_cannot_be_told_apart_into_rows_then_the_error_says_where(
+    tmp_path: Path, content: bytes, expected: str
+) -> None:
+    (tmp_path / "rows.csv").write_bytes(content)
+    with pytest.raises(UserError, match=expected):
+        list(read_rows(tmp_path / "rows.csv"))
+
+
+def test_when_values_are_strange_then_each_format_still_takes_the_row(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    lines = ['{"a": "x \\ud83d y"}', '{"a": ' + "9" * 5000 + "}", '{"a": "b", "n": NaN, "big": 73786976294838206464}']
+    path.write_text("\n".join(lines))
+    first, second, third = read_rows(path)
+    assert first.error == "half a surrogate pair: not a whole character" and first.values == {"a": "x ? y"}
+    assert second.error is not None and second.error.startswith("not JSON that can be read")
+    for suffix in ("jsonl", "csv", "parquet"):
+        with row_writer(tmp_path / f"out.{suffix}") as write:
+            for row in (first, third):
+                write(row.values)
+        assert len(list(read_rows(tmp_path / f"out.{suffix}"))) == 2
+    assert '"n": null' in (tmp_path / "out.jsonl").read_text()
+
+
+def test_when_parquet_types_are_given_then_dates_and_lists_keep_them(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "day": pa.array([datetime.date(2025, 3, 4), None]),
+            "tags": pa.array([["a"], ["b", "c"]]),
+            "empty": pa.array([None, None], pa.int32()),
+        }
+    )
+    pq.write_table(table, tmp_path / "in.parquet")
+    with row_writer(tmp_path / "out.parquet", parquet_types(tmp_path / "in.parquet")) as write:
+        for row in read_rows(tmp_path / "in.parquet"):
+            write(row.values | {"stance": "supports"})
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert found.select(["day", "tags", "empty"]) == table and found["stance"].to_pylist() == ["supports"] * 2
+
+
+def test_when_a_library_fails_within_the_block_then_the_output_is_not_blamed(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="the hub is away"), row_writer(tmp_path / "out.jsonl"):
+        raise OSError("the hub is away")
 
 
 def test_when_a_row_has_a_long_cell_then_it_is_read(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import yaml
 
 from stancekit import __version__
-from stancekit.errors import Interrupted, UserError, nearest
+from stancekit.errors import Interrupted, UserError, nearest, sigterm_raises
 
 VERBS: dict[str, tuple[str, str]] = {
     "pairs": ("stancekit.verbs.pairs", "split articles into statements and pair them with holders and targets"),
@@ -51,7 +51,7 @@ def _verb_help(verb: str) -> str:
 
 def _run(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_usage())
+        print(_verb_help(arguments[1]) if len(arguments) == 2 and arguments[1] in VERBS else _usage())
         return
     if arguments[0] in ("-V", "--version"):
         print(__version__)
@@ -103,7 +103,8 @@ def _options(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
-        _run(sys.argv[1:] if arguments is None else arguments)
+        with sigterm_raises():
+            _run(sys.argv[1:] if arguments is None else arguments)
     except UserError as error:
         print(f"stancekit: {error}", file=sys.stderr)
         return 2

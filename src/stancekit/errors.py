@@ -1,9 +1,12 @@
-"""The one exception for mistakes that a user can mend."""
+"""How things end that do not end well: the user's mistakes, and being told to stop."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -31,3 +34,20 @@ class Interrupted(BaseException):
         """Keep the message and the exit code."""
         super().__init__(message)
         self.code = code
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM raise ``Interrupted`` within the block, so that files and runs are closed; main thread only."""
+
+    def stop(*_: object) -> None:
+        raise Interrupted("terminated", 128 + signal.SIGTERM)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import itertools
 import json
+import math
 import os
+import pickle
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +23,8 @@ from stancekit.errors import UserError, nearest
 ROW_SUFFIXES = (".jsonl", ".csv", ".parquet")
 STANDARD_STREAM = "-"
 _PARQUET_BATCH = 1024
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_INT64 = range(-(2**63), 2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +89,52 @@ def _jsonl(stream: BinaryIO) -> Iterator[Row]:
             yield Row(number, error=f"not UTF-8: byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line")
         except json.JSONDecodeError as error:
             yield Row(number, error=f"not JSON: {error.msg} at column {error.colno}")
-        except RecursionError:
-            yield Row(number, error="not JSON: nested too deeply")
+        except (ValueError, RecursionError) as error:
+            yield Row(number, error=f"not JSON that can be read: {str(error).partition(';')[0]}")
         else:
             if isinstance(values, dict):
-                yield Row(number, values)
+                yield _whole_characters(number, values)
             else:
                 yield Row(number, error=f"expected a JSON object, found {type(values).__name__}")
 
 
+def _whole_characters(number: int, values: dict[str, Any]) -> Row:
+    """Return the row; one with half a surrogate pair, which no file can hold, is an error with that half replaced."""
+    text = json.dumps(values, ensure_ascii=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return Row(number, json.loads(text.encode("utf-8", "replace")), "half a surrogate pair: not a whole character")
+    return Row(number, values)
+
+
 def _csv(stream: BinaryIO, path: Path) -> Iterator[Row]:
     csv.field_size_limit(sys.maxsize)
+    if stream.read(2) in _UTF16:
+        raise UserError(f"input: '{path}' is not UTF-8: it looks like UTF-16; save it as UTF-8")
+    stream.seek(0)
     # Bytes that are no UTF-8 come through as lone surrogates, so that one bad cell costs one row and not the file.
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.DictReader(text, restkey="", restval=None)
+    reader = csv.DictReader(text, restkey="", restval=None, strict=True)
     if not reader.fieldnames:
         raise UserError(f"input: '{path}' has no header row")
-    for number, values in enumerate(reader, 1):
+    if twice := sorted({name for name in reader.fieldnames if list(reader.fieldnames).count(name) > 1}):
+        raise UserError(f"input: '{path}' has the column '{twice[0]}' twice; expected a name of its own for each")
+    number = 0
+    while True:
+        number += 1
+        begun = reader.line_num + 1
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if "unexpected end of data" in str(error):
+                raise UserError(
+                    f"input: '{path}', line {begun}: a quotation mark opens a cell that is never closed"
+                ) from error
+            yield Row(number, error=f"not CSV: {error}")
+            continue
         extra = values.pop("", None) if "" not in reader.fieldnames else None
         if extra:
             yield Row(number, values, f"{len(extra)} more cells than the header has columns")
@@ -153,18 +188,33 @@ def whole_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     except OSError as error:
-        raise UserError(f"output: '{path}' cannot be written: {error.strerror or error}; nothing was kept") from error
+        # Libraries raise OSError without a number for troubles of their own: those are not this file's.
+        if error.errno is None:
+            raise
+        raise UserError(f"output: '{path}' cannot be written: {error.strerror}; nothing was kept") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
+def parquet_types(path: Path | str) -> dict[str, Any]:
+    """Return the column types of a Parquet file, and nothing for files of other formats."""
+    if Path(path).suffix.lower() != ".parquet" or not Path(path).is_file():
+        return {}
+    import pyarrow.parquet as pq
+
+    return {field.name: field.type for field in pq.read_schema(path)}
+
+
 @contextmanager
-def row_writer(path: Path | str) -> Iterator[Any]:
+def row_writer(path: Path | str, types: Mapping[str, Any] | None = None) -> Iterator[Any]:
     """Give a function that writes one row (a dict); the file is whole or absent.
 
     ``-`` writes JSONL to standard output as rows come. CSV and Parquet need all column names first, so their rows wait
-    in a temporary JSONL file: memory stays flat.
+    in a temporary file: memory stays flat.
+
+    Args:
+        types: for Parquet, the types of columns where they are known; those of others follow from the values.
 
     Raises:
         UserError: the format is unknown, the folder cannot be written to, or the disk is full.
@@ -180,23 +230,43 @@ def row_writer(path: Path | str) -> Iterator[Any]:
         return
     columns: dict[str, None] = {}
     # The spool lies beside the output, so that a full or read-only disk shows itself there and not in /tmp.
-    with whole_file(path, "wb") as out, tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent) as spool:
+    with whole_file(path, "wb") as out, tempfile.TemporaryFile("w+b", dir=path.parent) as spool:
 
         def write(row: dict[str, Any]) -> None:
             columns.update(dict.fromkeys(row))
-            spool.write(_json(row) + "\n")
+            # Pickle keeps dates and decimals as they are; the file is ours alone and gone when the block ends.
+            pickle.dump(row, spool)
 
         yield write
-        spool.seek(0)
-        rows = (json.loads(line) for line in spool)
         if suffix == ".csv":
-            _write_csv(out, columns, rows)
+            _write_csv(out, columns, _spooled(spool))
         else:
-            _write_parquet(out, columns, rows, spool)
+            _write_parquet(out, columns, spool, types or {})
 
 
-def _json(row: Any) -> str:
-    return json.dumps(row, ensure_ascii=False, default=str)
+def _spooled(spool: IO[bytes]) -> Iterator[dict[str, Any]]:
+    spool.seek(0)
+    while True:
+        try:
+            yield pickle.load(spool)
+        except EOFError:
+            return
+
+
+def _json(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:
+        # NaN is no JSON; Python reads it, other programs stop at it.
+        return json.dumps(_without_nan(value), ensure_ascii=False, default=str)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _write_csv(out: IO[bytes], columns: Iterable[str], rows: Iterable[dict[str, Any]]) -> None:
@@ -208,34 +278,38 @@ def _write_csv(out: IO[bytes], columns: Iterable[str], rows: Iterable[dict[str, 
     text.detach()
 
 
-def _write_parquet(out: IO[bytes], columns: dict[str, None], rows: Iterable[dict[str, Any]], spool: IO[str]) -> None:
+def _write_parquet(out: IO[bytes], columns: Iterable[str], spool: IO[bytes], known: Mapping[str, Any]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     kinds: dict[str, set[type]] = {name: set() for name in columns}
-    for row in rows:
+    for row in _spooled(spool):
         for name, value in row.items():
             if value is not None:
-                kinds[name].add(type(value))
+                # An integer beyond 64 bits has no column type of its own.
+                kinds[name].add(str if isinstance(value, int) and value not in _INT64 else type(value))
     simple = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
     types = {}
     for name, found in kinds.items():
-        if found == {int, float}:
+        if name in known:
+            types[name] = known[name]
+        elif found == {int, float}:
             types[name] = pa.float64()
         else:
             # What no single column type holds, lists and objects included, is kept as JSON text.
             types[name] = simple.get(next(iter(found)), pa.string()) if len(found) == 1 else pa.string()
     schema = pa.schema(list(types.items()))
-    spool.seek(0)
     with pq.ParquetWriter(out, schema) as writer:
-        batch: list[dict[str, Any]] = []
-        for line in spool:
-            row = json.loads(line)
-            for name, value in row.items():
-                if value is not None and types[name] == pa.string() and not isinstance(value, str):
-                    row[name] = _json(value)
-            batch.append(row)
-            if len(batch) == _PARQUET_BATCH:
-                writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-                batch.clear()
-        writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+        rows = _spooled(spool)
+        while batch := list(itertools.islice(rows, _PARQUET_BATCH)):
+            for row in batch:
+                for name, value in row.items():
+                    if value is not None and types[name] == pa.string() and not isinstance(value, str):
+                        row[name] = _json(value)
+            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -10,8 +10,5 @@ Outcome = Literal["supports", "rules_out", "leaves_open", "no_stance"]
 STANCES: tuple[str, ...] = get_args(Stance)
 """The three stances, in the order used by every table and matrix."""
 
-NO_STANCE = "no_stance"
-"""The outcome of a statement that takes no position on the target; never mixed into three-way scores."""
-
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
-"""The four outcomes of the system: the three stances and ``no_stance``."""
+"""The four outcomes of the system: the three stances and ``no_stance``, which is never mixed into three-way scores."""

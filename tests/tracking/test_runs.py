@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import yaml
 from mlflow import MlflowClient
@@ -30,6 +32,9 @@ from stancekit.tracking.runs import close_dead_runs, process_tags, tracked_run
 from stancekit.tracking.store import experiment_id, open_store, store_uri
 from tests.conftest import CliRunner, spawn
 
+ROOT = Path(__file__).resolve().parents[2]
+_GIT = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+GIT_COMMIT = _GIT.stdout.strip() or "none"
 TRACKING = TrackingConfig(uri=None, experiment="stancekit", registered_model="stancekit", promote="best_on_dev")
 
 
@@ -51,7 +56,7 @@ def test_when_a_run_has_ended_then_it_holds_knobs_tags_and_config(shared: tuple[
     assert run.info.status == "FINISHED" and run.info.run_name == "shared"
     assert run.data.params["learning_rate"] == "0.01" and run.data.params["seed"] == "13"
     assert len(run.data.tags["stancekit.config_hash"]) == 16 and len(run.data.tags["stancekit.data.train"]) == 16
-    assert run.data.tags["stancekit.git_dirty"] in ("true", "false", "none")
+    assert run.data.tags["stancekit.git_commit"] == GIT_COMMIT
     config = yaml.safe_load(artifact(run, "config.yaml").read_text())
     assert config["training"]["epochs"] == 2 and config["model"]["encoder"]["source"] == "folder"
 
@@ -133,7 +138,7 @@ def test_when_there_is_no_champion_then_the_error_says_which_command_trains_one(
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("defualt", "no folder 'defualt'; did you mean 'default'?"),
+        ("defualt", "model: 'defualt': no such folder; did you mean 'default'?"),
         ("0" * 32, f"model={'0' * 32}: not found in the MLflow store sqlite:"),
         ("models:/nobody@champion", "model=models:/nobody@champion: not found"),
     ],
@@ -172,14 +177,13 @@ def test_when_two_processes_start_in_two_folders_then_they_use_one_store(tmp_pat
         "from stancekit.tracking.store import store_uri\n"
         "print(store_uri(load_config('ui', []).tracking))"
     )
-    uris = set()
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=tmp_path / name, capture_output=True, text=True, check=True
-        )
-        uris.add(done.stdout.strip())
-    assert uris == {f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}"}
+    unset = {name: value for name, value in os.environ.items() if name != "STANCEKIT_HOME"}
+    for given, expected in (({"STANCEKIT_HOME": str(tmp_path / "home")}, tmp_path / "home"), ({}, ROOT / "runs")):
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir(exist_ok=True)
+            command = [sys.executable, "-c", code]
+            done = subprocess.run(command, cwd=tmp_path / name, env=unset | given, capture_output=True, text=True)
+            assert done.stdout.strip() == f"sqlite:///{expected / 'mlflow.db'}"
 
 
 def test_when_another_store_is_configured_then_it_is_used_and_a_bad_one_is_refused(tmp_path: Path) -> None:
@@ -253,6 +257,36 @@ def test_when_a_process_is_gone_then_its_run_is_closed_and_those_of_living_ones_
     assert sorted(close_dead_runs(client, experiment)) == sorted(runs[1:3])
     assert [status(client, run_id) for run_id in runs] == ["RUNNING", "KILLED", "KILLED", "RUNNING"]
     assert close_dead_runs(client, experiment) == []
+
+
+def test_when_a_run_is_still_going_then_it_is_not_resumed_by_another_process() -> None:
+    client = open_store(TRACKING)
+    parent = {**process_tags(), "stancekit.pid": str(os.getppid())}
+    parent["stancekit.pid_started"] = f"{psutil.Process(os.getppid()).create_time():.2f}"
+    run_id = client.create_run(experiment_id(client, TRACKING), tags=parent).info.run_id
+    resumed = tracked_run(TRACKING, None, {}, run_id)
+    with pytest.raises(UserError, match=f"run {run_id} is still running, as process {os.getppid()} on"), resumed:
+        pass
+    assert status(client, run_id) == "RUNNING"
+
+
+def test_when_the_port_is_taken_then_the_ui_says_so(cli: CliRunner) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = cli("ui", f"port={port}", code=2)
+    assert f"port={port}: 127.0.0.1:{port} cannot be used (Address already in use)" in said
+
+
+def test_when_whoever_reads_along_goes_away_then_training_goes_on(tiny_overrides: list[str]) -> None:
+    process = spawn(["train", *tiny_overrides])
+    assert process.stdout is not None and process.stdout.readline().startswith("data: ")
+    process.stdout.close()
+    assert process.wait(timeout=120) == 0
+    client = open_store(TRACKING)
+    (run,) = client.search_runs([experiment_id(client, TRACKING)])
+    assert run.info.status == "FINISHED"
 
 
 def test_when_the_model_logged_is_a_baseline_then_the_same_verb_records_it(cli: CliRunner, labelled_file: Path) -> None:

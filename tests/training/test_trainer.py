@@ -43,6 +43,7 @@ def fit(tiny_encoder: Path, folder: Path, seed: int = 3, **changes: object) -> t
         TRAINING.model_copy(update=changes),
         PAIRS[:48],
         PAIRS[48:],
+        eval_batch_size=8,
         seed=seed,
         folder=folder,
         score=score,
@@ -154,6 +155,8 @@ def test_when_the_data_changed_since_then_a_run_is_not_resumed(
     state = {"config": load_config("train", tiny_overrides).model_dump(mode="json"), "data": {"train": "other"}}
     (folder / "config.json").write_text(json.dumps(state))
     assert "resume=abc: the data has changed since (train, dev, test)" in cli("train", "resume=abc", code=2)
+    said = cli("train", "resume=abc", "training.epochs=9", code=2)
+    assert "resume=abc: a resumed run keeps its own config; leave out every other key=value" in said
     said = cli("train", "resume=abd", code=2)
     assert "resume=abd: no unfinished run of that name; did you mean 'abc'?" in said
     assert os.listdir(folder) == ["config.json"]

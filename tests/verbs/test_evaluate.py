@@ -35,10 +35,15 @@ def test_when_a_file_has_no_splits_then_all_its_rows_are_scored(cli: CliRunner, 
     assert "on 20 pairs of" in said
 
 
+def test_when_all_splits_are_asked_for_then_every_row_is_scored(cli: CliRunner, labelled_file: Path) -> None:
+    assert "on 120 pairs of" in cli("evaluate", f"data.path={labelled_file}", "split=all")
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
         (["split=tset"], "split=tset: no such rows in .*; did you mean 'test'?"),
+        (["split=al"], "split=al: no such rows in .*; did you mean 'all'?"),
         (["data.path=none.jsonl"], "data.path: no file or folder 'none.jsonl'"),
         (["output={tmp}/labelled.jsonl/x.json"], "output: '{tmp}/labelled.jsonl/x.json' cannot be written"),
     ],

@@ -83,6 +83,13 @@ def test_when_an_article_of_ones_own_is_paired_then_ones_own_targets_are_found(c
     assert {("Ada Brandt", "charging drivers for the bridge"), ("Jon Falk", "charging drivers for the bridge")} <= found
 
 
+def test_when_the_list_of_dropped_lines_cannot_be_written_then_nothing_is(cli: CliRunner, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("The mayor said no.", encoding="utf-8")
+    words = [f"input={tmp_path / 'a.txt'}", f"output={tmp_path / 'o.jsonl'}", f"dropped={tmp_path / 'x.txt'}"]
+    assert "is no row format" in cli("pairs", *words, code=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

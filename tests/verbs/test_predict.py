@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from stancekit.files import read_rows
 from stancekit.labels import OUTCOMES
 from stancekit.prediction.rows import PREDICTED_COLUMNS
-from tests.conftest import CliRunner, write_jsonl
+from tests.conftest import CliRunner, spawn, write_jsonl
 
 GOOD = {"statement": "the minister wants closing the port", "target": "closing the port", "holder": "the minister"}
 
@@ -102,6 +104,30 @@ def test_when_rows_come_through_a_pipe_then_so_do_the_answers(
     assert first["status"] == "ok" and second["error"] == "'statement' is missing"
 
 
+def test_when_the_input_was_labelled_before_then_the_old_columns_are_replaced_and_said(
+    cli: CliRunner, use_trained: str, tmp_path: Path
+) -> None:
+    path = write_jsonl(tmp_path / "in.jsonl", [GOOD | {"stance": "mine", "error": "old", "page": 1}])
+    said = cli("predict", f"model={use_trained}", f"input={path}", f"output={tmp_path / 'out.jsonl'}")
+    (row,) = predicted(tmp_path / "out.jsonl")
+    assert list(row) == ["statement", "target", "holder", "page", *PREDICTED_COLUMNS]
+    assert row["stance"] in OUTCOMES and row["error"] is None
+    assert "note: columns of the input that are replaced: stance, error" in said
+
+
+def test_when_prediction_is_terminated_then_no_file_is_left(use_trained: str, tmp_path: Path) -> None:
+    rows = [GOOD | {"id": i, "statement": f"{GOOD['statement']} {i}"} for i in range(60000)]
+    path = write_jsonl(tmp_path / "in.jsonl", rows)
+    process = spawn(["predict", f"model={use_trained}", f"input={path}", f"output={tmp_path / 'o.csv'}"])
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".o.csv.*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 143 and "Traceback" not in output
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["in.jsonl"]
+
+
 def test_when_articles_are_labelled_then_their_pairs_come_out(cli: CliRunner, use_trained: str, tmp_path: Path) -> None:
     folder = tmp_path / "articles"
     folder.mkdir()
@@ -128,7 +154,9 @@ def test_when_articles_are_labelled_then_their_pairs_come_out(cli: CliRunner, us
             "output: '{tmp}/ok.jsonl/out.csv' cannot be written",
         ),
         (["input={tmp}/ok.jsonl", "model={tmp}"], "'{tmp}' is no saved model: no stancekit.json"),
-        (["input={tmp}/ok.jsonl", "model=nowhere"], "model: no folder 'nowhere'"),
+        (["input={tmp}/ok.jsonl", "model=nowhere"], "model: 'nowhere': no such folder"),
+        (["input={tmp}/ok.jsonl", "model={tmp}/ok.jsonl"], "model: '{tmp}/ok.jsonl': is a file"),
+        (["input=-", "targets=ukraine_2025"], "input=-: rows are read from standard input, not articles"),
     ],
 )
 def test_when_something_is_wrong_then_the_message_says_what_and_no_output_is_left(

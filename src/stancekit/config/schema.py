@@ -71,6 +71,12 @@ def _target_template(template: str) -> str:
     return template
 
 
+def _shortest_first(ngrams: tuple[int, int]) -> tuple[int, int]:
+    if ngrams[0] > ngrams[1]:
+        raise ValueError("expected the shortest length first, as in [1, 2]")
+    return ngrams
+
+
 class InputConfig(Schema):
     """How a pair is written out for a model: two segments, of which only the first is ever cut."""
 
@@ -103,7 +109,7 @@ class TfidfConfig(Schema):
 
     kind: Literal["tfidf"]
     name: str
-    ngrams: tuple[Positive, Positive]
+    ngrams: Annotated[tuple[Positive, Positive], AfterValidator(_shortest_first)]
     min_count: Positive
     c: Annotated[float, Field(gt=0)]
 

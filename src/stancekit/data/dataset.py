@@ -22,10 +22,10 @@ SPLITS = ("train", "dev", "test")
 
 @dataclass(frozen=True)
 class Dataset:
-    """Train and dev rows, and every test set by its name; ``path`` is where the rows came from."""
+    """Train and dev rows, and every test set by its name; ``sources`` says which file each came from."""
 
     name: str
-    path: Path
+    sources: dict[str, Path]
     train: list[Pair]
     dev: list[Pair]
     tests: dict[str, list[Pair]]
@@ -72,15 +72,19 @@ def read_labelled(path: Path) -> list[Pair]:
     return pairs
 
 
-def load_dataset(config: DataConfig) -> Dataset:
+def load_dataset(config: DataConfig, limit: int | None = None) -> Dataset:
     """Return the training, dev and test rows that ``config`` names, checked against leaks.
+
+    Args:
+        limit: keep only so many training rows, the first.
 
     Raises:
         UserError: a file is bad, a split is empty, training has one class only, or a story, topic or near-copy stands
             on both sides of a split.
     """
     path = find_file(config.path, "data.path")
-    parts = split_rows(read_labelled(path), config.split)
+    parts = split_rows(read_labelled(path), config.split, path)
+    parts["train"] = parts["train"][:limit]
     for name in ("train", "dev"):
         if not parts[name]:
             raise UserError(f"{path}: the split '{name}' has no rows (rows per split: {_sizes(parts)})")
@@ -90,15 +94,24 @@ def load_dataset(config: DataConfig) -> Dataset:
             f"expected at least two of {', '.join(OUTCOMES)}"
         )
     tests = {"test": parts["test"]} if parts["test"] else {}
+    sources = dict.fromkeys(("train", "dev", *tests), path)
     for name, test_path in config.tests.items():
         if name in SPLITS:
             raise UserError(f"data.tests.{name}: '{name}' is the name of a split; choose another")
-        tests[name] = read_labelled(find_file(test_path, f"data.tests.{name}"))
+        sources[name] = find_file(test_path, f"data.tests.{name}")
+        tests[name] = read_labelled(sources[name])
+    for column in config.disjoint:
+        if all(pair.column(column) is None for pair in parts["train"]):
+            columns = sorted(parts["train"][0].row())
+            raise UserError(
+                f"data.disjoint: no training row has the column '{column}'{nearest(column, columns)} "
+                f"(columns: {', '.join(columns)})"
+            )
     refuse_leaks({"train": parts["train"], "dev": parts["dev"], **tests}, config.disjoint, path)
-    return Dataset(config.name, path, parts["train"], parts["dev"], tests)
+    return Dataset(config.name, sources, parts["train"], parts["dev"], tests)
 
 
-def split_rows(pairs: Sequence[Pair], config: SplitConfig) -> dict[str, list[Pair]]:
+def split_rows(pairs: Sequence[Pair], config: SplitConfig, path: Path) -> dict[str, list[Pair]]:
     """Return the pairs by split: by their ``split`` column or, without one, whole groups of equal ``by`` together.
 
     A group falls into the same split on every machine and whatever other rows there are: its hash decides.
@@ -107,18 +120,20 @@ def split_rows(pairs: Sequence[Pair], config: SplitConfig) -> dict[str, list[Pai
         UserError: an unknown split name, or no row has the column to group by.
     """
     parts: dict[str, list[Pair]] = {name: [] for name in SPLITS}
-    if any(pair.column("split") is not None for pair in pairs):
+    if any(pair.column("split") for pair in pairs):
         for number, pair in enumerate(pairs, 1):
-            split = str(pair.column("split"))
+            split = str(pair.column("split") or "")
             if split not in parts:
-                raise UserError(f"row {number}: unknown split {split!r}{nearest(split, SPLITS)} (valid: {SPLITS})")
+                valid = ", ".join(SPLITS)
+                close = nearest(split, SPLITS)
+                raise UserError(f"{path}, row {number}: unknown split {split!r}{close} (valid: {valid})")
             parts[split].append(pair)
         return parts
     if all(pair.column(config.by) is None for pair in pairs):
         columns = sorted({*pairs[0].row()})
         raise UserError(
             f"data.split.by: no row has the column '{config.by}'{nearest(config.by, columns)} "
-            f"(columns: {', '.join(columns)})"
+            f"(columns: {', '.join(columns)}); data=file keeps equal statements together instead"
         )
     for pair in pairs:
         group = pair.column(config.by)

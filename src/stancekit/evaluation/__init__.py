@@ -1,1 +1,1 @@
-"""Scores and the verb that prints them."""
+"""Scores of models on labelled pairs."""

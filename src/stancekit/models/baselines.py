@@ -38,9 +38,17 @@ class Baseline:
 
     @classmethod
     def fit(cls, config: BaselineConfig, pairs: Sequence[Pair], balanced: bool, seed: int) -> Self:
-        """Return the baseline trained on labelled pairs; ``balanced`` weighs rare labels up."""
+        """Return the baseline trained on labelled pairs; ``balanced`` weighs rare labels up.
+
+        Raises:
+            UserError: the rows do not suffice, as when no word occurs often enough.
+        """
         model = cls(config, _estimator(config, "balanced" if balanced else None, seed))
-        model._estimator.fit(model._features(pairs), label_indices(pairs))
+        features = model._features(pairs)
+        try:
+            model._estimator.fit(features, label_indices(pairs))
+        except ValueError as error:
+            raise UserError(f"model {config.name}: cannot be trained on these {len(pairs)} rows: {error}") from error
         return model
 
     @classmethod

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from stancekit.config.schema import CrossEncoderConfig, InputConfig
-from stancekit.encoders.locate import locate, quiet_transformers
+from stancekit.encoders.loading import load_encoder, quiet_transformers
 from stancekit.errors import UserError
 from stancekit.labels import OUTCOMES
 from stancekit.models.base import Prediction
@@ -35,38 +35,15 @@ class CrossEncoder:
         Raises:
             UserError: the encoder cannot be found or its hash is wrong.
         """
-        quiet_transformers()
-        files = locate(config.encoder)
-        revision = files.revision or "main"
-        try:
-            settings = AutoConfig.from_pretrained(
-                files.location,
-                revision=revision,
-                trust_remote_code=False,
-                num_labels=len(OUTCOMES),
-                id2label=dict(enumerate(OUTCOMES)),
-                label2id={label: i for i, label in enumerate(OUTCOMES)},
-            )
-            for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-                if hasattr(settings, name):
-                    setattr(settings, name, config.dropout)
-            # An NLI head has other labels: it is replaced, the encoder below it is kept.
-            network = AutoModelForSequenceClassification.from_pretrained(
-                files.location,
-                revision=revision,
-                config=settings,
-                use_safetensors=True,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=True,
-                dtype=torch.float32,
-            )
-            tokenizer = AutoTokenizer.from_pretrained(files.location, revision=revision, trust_remote_code=False)
-        except OSError as error:
-            raise UserError(
-                f"encoder {config.encoder.name}: cannot be loaded from '{files.location}'"
-                f"{f' at revision {files.revision}' if files.revision else ''}: {str(error).splitlines()[0]}\n"
-                "  expected: config.json, tokenizer files and model.safetensors, in a folder or on a reachable hub"
-            ) from error
+        network, tokenizer = load_encoder(
+            AutoModelForSequenceClassification,
+            config.encoder,
+            num_labels=len(OUTCOMES),
+            id2label=dict(enumerate(OUTCOMES)),
+            label2id={label: i for i, label in enumerate(OUTCOMES)},
+            hidden_dropout_prob=config.dropout,
+            attention_probs_dropout_prob=config.dropout,
+        )
         if config.freeze_word_embeddings:
             network.get_input_embeddings().weight.requires_grad_(False)
         return cls(network, tokenizer, config.input)
@@ -79,7 +56,7 @@ class CrossEncoder:
             folder, use_safetensors=True, trust_remote_code=False, local_files_only=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        return cls(network.eval(), tokenizer, template)
+        return cls(network.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer, template)
 
     def write(self, folder: Path) -> None:
         """Write safetensors, configuration and tokenizer."""

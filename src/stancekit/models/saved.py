@@ -18,8 +18,8 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from stancekit.config.schema import CrossEncoderConfig, ModelConfig
-from stancekit.encoders.locate import sha256_of
 from stancekit.errors import UserError
+from stancekit.files import sha256_of
 from stancekit.labels import OUTCOMES
 from stancekit.models.base import StanceModel
 
@@ -85,7 +85,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise UserError(f"model: the labels in '{path}' are {manifest['labels']}; expected {list(OUTCOMES)}")
     if manifest.get("format") != FORMAT:
         raise UserError(f"model: '{path}' has format {manifest.get('format')!r}; this version reads {FORMAT}")
-    for name, expected in manifest.get("sha256", {}).items():
+    hashes = manifest.get("sha256") or {}
+    if unknown := sorted({path.name for path in folder.iterdir()} - {*hashes, MANIFEST}):
+        raise UserError(f"model: '{path}' has no hash of '{unknown[0]}'; expected one for every file in the folder")
+    for name, expected in hashes.items():
         file = folder / name
         if not file.is_file():
             raise UserError(f"model: '{file}' is missing; the folder is not whole")

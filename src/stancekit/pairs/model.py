@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 PAIR_COLUMNS = ("id", "statement", "holder", "target", "label")
@@ -26,12 +26,9 @@ class Pair:
         return getattr(self, name) if name in PAIR_COLUMNS else self.extra.get(name)
 
     def row(self) -> dict[str, Any]:
-        """Return the pair as a row in the contract's columns, the others after them."""
-        return {name: getattr(self, name) for name in PAIR_COLUMNS} | dict(self.extra)
-
-    def with_label(self, label: str | None) -> Pair:
-        """Return the same pair under another label."""
-        return replace(self, label=label)
+        """Return the pair as a row in the contract's columns, the label only where there is one, the others last."""
+        row = {name: getattr(self, name) for name in PAIR_COLUMNS} | dict(self.extra)
+        return row if self.label is not None else {name: value for name, value in row.items() if name != "label"}
 
 
 def pair_from_row(values: Mapping[str, Any]) -> Pair:

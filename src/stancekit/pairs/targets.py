@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,8 +19,8 @@ class Target(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
-    phrase: str = Field(min_length=3)
-    aliases: tuple[str, ...] = ()
+    phrase: str = Field(pattern=r"\w{2}")
+    aliases: tuple[Annotated[str, Field(pattern=r"\w")], ...] = ()
     question: str | None = None
 
 
@@ -29,7 +30,7 @@ class TargetList(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str | None = None
-    targets: tuple[Target, ...] = Field(min_length=1)
+    targets: tuple[Target, ...]
 
 
 def load_targets(name: str) -> TargetList:
@@ -57,10 +58,10 @@ def load_targets(name: str) -> TargetList:
     try:
         targets = TargetList.model_validate(values)
     except ValidationError as error:
-        problems = "\n".join(
-            f"  - {'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
-        )
+        problems = "\n".join(f"  - {_said(problem)}" for problem in error.errors())
         raise UserError(f"targets: '{path}' is not valid:\n{problems}") from error
+    if not targets.targets:
+        raise UserError(f"targets: '{path}' lists no target; expected at least one")
     for what in ("name", "phrase"):
         seen: dict[str, int] = {}
         for number, target in enumerate(targets.targets, 1):
@@ -69,6 +70,15 @@ def load_targets(name: str) -> TargetList:
                 raise UserError(f"targets: '{path}': the {what} '{value}' stands twice, at {seen[value]} and {number}")
             seen[value] = number
     return targets
+
+
+def _said(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: unknown key{nearest(str(problem['loc'][-1]), Target.model_fields)}"
+    if problem["type"] == "missing":
+        return f"{where}: a value is needed"
+    return f"{where}: {problem['msg']}, found {problem['input']!r}"
 
 
 def alias_pattern(target: Target) -> re.Pattern[str]:

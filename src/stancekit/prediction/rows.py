@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stancekit.errors import UserError
 from stancekit.files import Row
 from stancekit.labels import OUTCOMES
 from stancekit.pairs.model import Pair, pair_from_row
-from stancekit.prediction.engine import Engine
+
+if TYPE_CHECKING:
+    # At run time the verb brings the engine, and with it torch, only when all else is in order.
+    from stancekit.prediction.engine import Engine
 
 PREDICTED_COLUMNS = (
     "stance",
@@ -38,7 +41,9 @@ def label_rows(rows: Iterable[Row], engine: Engine, chunk_rows: int) -> Iterator
                 results.append(_bad(str(error)))
         labelled = iter(_labelled(pairs, engine))
         for row, result in zip(chunk, results, strict=True):
-            yield {**row.values, **(result or next(labelled))}
+            # Columns of ours that the input already has, as from an earlier prediction, are replaced.
+            own = {name: value for name, value in row.values.items() if name not in PREDICTED_COLUMNS}
+            yield {**own, **(result or next(labelled))}
 
 
 def _labelled(pairs: list[Pair], engine: Engine) -> list[dict[str, Any]]:

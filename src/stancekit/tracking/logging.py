@@ -69,10 +69,16 @@ def log_inputs(config: TrainConfig, dataset: Dataset) -> None:
     mlflow.log_params(_knobs(config))
     mlflow.log_dict(config.model_dump(mode="json"), "config.yaml")
     for context, pairs in {"train": dataset.train, "dev": dataset.dev, **dataset.tests}.items():
+        source = dataset.sources[context]
         with warnings.catch_warnings():
             # A path fits two of MLflow's own source classes, which are one and the same; it warns of its choice.
             warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted")
-            data = from_pandas(_frame(pairs), source=str(dataset.path), name=dataset.name, targets="label")
+            data = from_pandas(
+                _frame(pairs),
+                source=str(source),
+                name=dataset.name if source == dataset.sources["train"] else context,
+                targets="label",
+            )
         mlflow.log_input(data, context)
 
 

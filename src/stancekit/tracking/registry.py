@@ -33,8 +33,8 @@ def find_model(model: str, tracking: TrackingConfig) -> Path:
         UserError: there is no such model; says which command trains one, or what was looked for where.
     """
     folder = Path(model).expanduser()
-    if folder.is_dir():
-        return _saved_folder(folder, model)
+    if folder.is_dir() and model not in (DEFAULT, LATEST):
+        return _saved_folder(folder)
     if model == DEFAULT:
         uri = f"models:/{tracking.registered_model}@{CHAMPION}"
     elif model == LATEST:
@@ -45,9 +45,11 @@ def find_model(model: str, tracking: TrackingConfig) -> Path:
         uri = model
     else:
         siblings = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
-        close = nearest(folder.name, [DEFAULT, LATEST, *siblings])
+        wrong = (
+            "is a file" if folder.exists() else f"no such folder{nearest(folder.name, [DEFAULT, LATEST, *siblings])}"
+        )
         raise UserError(
-            f"model: no folder '{model}'{close}\n  expected: default, latest, the folder of a saved model, "
+            f"model: '{model}': {wrong}\n  expected: default, latest, the folder of a saved model, "
             "runs:/RUN_ID/model, models:/NAME@ALIAS or a run id"
         )
     return _downloaded(uri, model, tracking)
@@ -59,7 +61,7 @@ def _downloaded(uri: str, model: str, tracking: TrackingConfig) -> Path:
     from mlflow.exceptions import MlflowException
 
     try:
-        return _saved_folder(Path(mlflow.artifacts.download_artifacts(artifact_uri=uri)), model)
+        return _saved_folder(Path(mlflow.artifacts.download_artifacts(artifact_uri=_model_uri(uri))))
     except (MlflowException, OSError) as error:
         where = f"in the MLflow store {store_uri(tracking)}"
         if model in (DEFAULT, LATEST):
@@ -71,7 +73,22 @@ def _downloaded(uri: str, model: str, tracking: TrackingConfig) -> Path:
         raise UserError(f"model={model}: not found {where}: {reason}") from error
 
 
-def _saved_folder(folder: Path, model: str) -> Path:
+def _model_uri(uri: str) -> str:
+    """Return the URI of the model that a run logged, for ``runs:/RUN_ID/model``; any other URI as it is.
+
+    MLflow gives a model's own folder where the store is local, but copies what is named by its run.
+    """
+    import mlflow
+
+    match = re.fullmatch(rf"runs:/([0-9a-f]{{32}})/{MODEL_ARTIFACT}", uri)
+    if match is None:
+        return uri
+    outputs = mlflow.MlflowClient().get_run(match[1]).outputs
+    models = outputs.model_outputs if outputs else []
+    return f"models:/{models[-1].model_id}" if models else uri
+
+
+def _saved_folder(folder: Path) -> Path:
     """Return ``folder`` or, where MLflow has wrapped it, the saved model inside."""
     inside = [path.parent for path in sorted(folder.glob(f"data/*/{MANIFEST}"))]
     if (folder / MANIFEST).is_file() or not inside:

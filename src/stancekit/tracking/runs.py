@@ -5,22 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 
 from stancekit.config.schema import TrackingConfig
-from stancekit.errors import Interrupted
+from stancekit.errors import Interrupted, UserError
 from stancekit.tracking.store import experiment_id, open_store
 
 if TYPE_CHECKING:
     from mlflow import ActiveRun, MlflowClient
 
-_TERMINATED = 128 + signal.SIGTERM
 _INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -46,6 +44,7 @@ def tracked_run(
         run_id: an earlier run to go on with, instead of a new one.
 
     Raises:
+        UserError: the earlier run is still running.
         Interrupted: in place of the KeyboardInterrupt or the signal, with the words to go on with the run.
     """
     import mlflow
@@ -53,6 +52,11 @@ def tracked_run(
     client = open_store(tracking)
     experiment = experiment_id(client, tracking)
     close_dead_runs(client, experiment)
+    if run_id and (running := client.get_run(run_id)).info.status == "RUNNING":
+        raise UserError(
+            f"run {run_id} is still running, as process {running.data.tags['stancekit.pid']} on "
+            f"{running.data.tags['stancekit.host']}; stop it first"
+        )
     run = mlflow.start_run(
         run_id=run_id,
         experiment_id=experiment,
@@ -60,17 +64,16 @@ def tracked_run(
         tags={**tags, **process_tags()},
         log_system_metrics=False,
     )
-    with sigterm_raises():
-        try:
-            yield run
-        except (KeyboardInterrupt, Interrupted) as stop:
-            _end(run.info.run_id, "KILLED")
-            code = stop.code if isinstance(stop, Interrupted) else _INTERRUPTED
-            raise Interrupted(f"interrupted; go on with: stancekit train resume={run.info.run_id}", code) from stop
-        except BaseException:
-            _end(run.info.run_id, "FAILED")
-            raise
-        mlflow.end_run("FINISHED")
+    try:
+        yield run
+    except (KeyboardInterrupt, Interrupted) as stop:
+        _end(run.info.run_id, "KILLED")
+        code = stop.code if isinstance(stop, Interrupted) else _INTERRUPTED
+        raise Interrupted(f"interrupted; go on with: stancekit train resume={run.info.run_id}", code) from stop
+    except BaseException:
+        _end(run.info.run_id, "FAILED")
+        raise
+    mlflow.end_run("FINISHED")
 
 
 def _end(run_id: str, status: str) -> None:
@@ -81,23 +84,6 @@ def _end(run_id: str, status: str) -> None:
     finally:
         # A full disk may refuse the traceback; the status is the smaller write and the more important one.
         mlflow.end_run(status)
-
-
-@contextmanager
-def sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM raise ``Interrupted`` within the block; does nothing outside the main thread."""
-
-    def stop(*_: Any) -> None:
-        raise Interrupted("terminated", _TERMINATED)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def close_dead_runs(client: MlflowClient, experiment: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 from typing import TYPE_CHECKING
 
 from stancekit.config.schema import TrackingConfig
@@ -13,13 +14,14 @@ from stancekit.paths import home
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_SQLITE = "sqlite:///"
 _DATABASE = "mlflow.db"
 _ARTIFACTS = "artifacts"
 
 
 def store_uri(tracking: TrackingConfig) -> str:
     """Return the tracking URI: the configured one, or that of the project's own SQLite file."""
-    return tracking.uri or f"sqlite:///{home() / _DATABASE}"
+    return tracking.uri or f"{_SQLITE}{home() / _DATABASE}"
 
 
 def open_store(tracking: TrackingConfig) -> MlflowClient:
@@ -30,6 +32,7 @@ def open_store(tracking: TrackingConfig) -> MlflowClient:
     """
     # Nothing that a user trains on is reported to anybody.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow
 
     for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.pyfunc"):
@@ -38,6 +41,9 @@ def open_store(tracking: TrackingConfig) -> MlflowClient:
     try:
         if tracking.uri is None:
             home().mkdir(parents=True, exist_ok=True)
+        if uri.startswith(_SQLITE):
+            # MLflow would try again for minutes before it says that the file cannot be opened.
+            sqlite3.connect(uri.removeprefix(_SQLITE)).close()
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         client = mlflow.MlflowClient()
@@ -55,4 +61,7 @@ def experiment_id(client: MlflowClient, tracking: TrackingConfig) -> str:
     if found := client.get_experiment_by_name(tracking.experiment):
         return str(found.experiment_id)
     location = None if tracking.uri else (home() / _ARTIFACTS).as_uri()
-    return str(client.create_experiment(tracking.experiment, artifact_location=location))
+    created = client.create_experiment(tracking.experiment, artifact_location=location)
+    # Without it the UI opens on its pages for language-model apps.
+    client.set_experiment_tag(created, "mlflow.experimentKind", "custom_model_development")
+    return str(created)

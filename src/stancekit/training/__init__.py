@@ -1,1 +1,1 @@
-"""Training and its verb."""
+"""Fine-tuning, such that a killed run continues to the same weights."""

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 SELECTION_METRIC = "macro_f1"
 _WHOLE = "whole"
 _LENGTH_POOL = 50
-_EVAL_BATCH = 64
 
 Score = Callable[["NDArray[np.int64]", "NDArray[np.float64]"], Mapping[str, float]]
 """Gold indices of shape (rows,) and probabilities of shape (rows, 4) to named scores."""
@@ -155,6 +154,7 @@ def fit_cross_encoder(
     train: Sequence[Pair],
     dev: Sequence[Pair],
     *,
+    eval_batch_size: int,
     seed: int,
     folder: Path,
     score: Score,
@@ -176,7 +176,7 @@ def fit_cross_encoder(
         output_dir=str(folder),
         num_train_epochs=training.epochs,
         per_device_train_batch_size=training.batch_size,
-        per_device_eval_batch_size=_EVAL_BATCH,
+        per_device_eval_batch_size=eval_batch_size,
         learning_rate=training.learning_rate,
         warmup_steps=int(training.warmup * training.epochs * steps_per_epoch),
         weight_decay=training.weight_decay,

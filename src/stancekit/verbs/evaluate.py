@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 
 from stancekit.config.schema import DataConfig, EvaluateConfig
-from stancekit.data.dataset import SPLITS, fingerprint, read_labelled
+from stancekit.data.dataset import fingerprint, read_labelled
 from stancekit.errors import UserError, nearest
 from stancekit.files import whole_file
 from stancekit.labels import OUTCOMES
 from stancekit.pairs.model import Pair
 from stancekit.paths import find_file
 from stancekit.tracking.registry import find_model
+
+ALL = "all"
 
 
 def run(config: EvaluateConfig) -> None:
@@ -24,17 +26,16 @@ def run(config: EvaluateConfig) -> None:
     path, pairs = _rows(config.data, config.split)
     folder = find_model(config.model, config.tracking)
 
-    from stancekit.evaluation.metrics import confusion, score
-    from stancekit.models.base import label_indices
+    from stancekit.evaluation.evaluate import evaluate
     from stancekit.models.saved import load_model
 
     saved = load_model(folder)
-    gold = label_indices(pairs)
-    probabilities = saved.model.predict(pairs, config.evaluation.batch_size).probabilities
-    scores, matrix = score(gold, probabilities), confusion(gold, probabilities)
+    evaluation = evaluate(saved.model, pairs, config.evaluation.batch_size)
+    scores, matrix = evaluation.scores, evaluation.matrix
     if config.output:
         result = {
-            "model": str(folder),
+            "model": config.model,
+            "model_folder": str(folder),
             "data": str(path),
             "fingerprint": fingerprint(pairs),
             "rows": len(pairs),
@@ -58,13 +59,12 @@ def _rows(config: DataConfig, split: str | None) -> tuple[Path, list[Pair]]:
     path = find_file(config.path, "data.path")
     pairs = read_labelled(path)
     found = {str(pair.column("split")) for pair in pairs if pair.column("split") is not None}
-    if not found and split is None:
+    if split == ALL or (split is None and not found):
         return path, pairs
     wanted = split or "test"
     chosen = [pair for pair in pairs if pair.column("split") == wanted]
     if not chosen:
-        names = sorted(found) or ["none: the file has no `split` column"]
-        raise UserError(
-            f"split={wanted}: no such rows in {path}{nearest(wanted, found or SPLITS)} (splits: {', '.join(names)})"
-        )
+        close = nearest(wanted, [*found, ALL])
+        names = ", ".join(sorted(found)) or "none, the file has no `split` column"
+        raise UserError(f"split={wanted}: no such rows in {path}{close} (splits: {names}; {ALL} takes every row)")
     return path, chosen

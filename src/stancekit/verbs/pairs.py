@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from contextlib import ExitStack
 
 from stancekit.config.schema import PairsConfig
 from stancekit.files import row_writer
@@ -21,14 +22,14 @@ def run(config: PairsConfig) -> None:
     targets = load_targets(config.targets).targets
     path = find_file(config.input, "input")
     tally = Tally()
-    with row_writer(config.output) as write:
+    with ExitStack() as files:
+        # Both are opened first: a bad name for the second must not be told after all the work.
+        write = files.enter_context(row_writer(config.output))
+        write_dropped = files.enter_context(row_writer(config.dropped)) if config.dropped else None
         for pair in pairs_from_articles(path, targets, config.articles, config.relevance, tally):
-            row = pair.row()
-            del row["label"]
-            write(row)
-    if config.dropped:
-        with row_writer(config.dropped) as write:
+            write(pair.row())
+        if write_dropped:
             for one in tally.dropped:
-                write(dataclasses.asdict(one))
+                write_dropped(dataclasses.asdict(one))
     # On standard error: standard output may carry the pairs.
     print(f"{tally.summary()} -> {config.output}", file=sys.stderr)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from stancekit.config.schema import PredictConfig
 from stancekit.errors import UserError, nearest
-from stancekit.files import ROW_SUFFIXES, STANDARD_STREAM, Row, read_rows, row_writer
+from stancekit.files import ROW_SUFFIXES, STANDARD_STREAM, Row, parquet_types, read_rows, row_writer
 from stancekit.pairs.build import Tally, pairs_from_articles
 from stancekit.pairs.targets import load_targets
 from stancekit.paths import find_file
+from stancekit.prediction.rows import PREDICTED_COLUMNS, label_rows
 from stancekit.tracking.registry import find_model
 
 _NEEDED = ("statement", "target")
@@ -30,11 +31,10 @@ def run(config: PredictConfig) -> None:
     folder = find_model(config.model, config.tracking)
 
     from stancekit.prediction.engine import ENGINES
-    from stancekit.prediction.rows import label_rows
 
     engine = ENGINES[config.prediction.engine](folder, config.prediction.batch_size)
     counts: Counter[str] = Counter()
-    with row_writer(config.output) as write:
+    with row_writer(config.output, parquet_types(config.input)) as write:
         for row in label_rows(rows, engine, config.prediction.chunk_rows):
             counts[row["stance"] or "error"] += 1
             write(row)
@@ -46,7 +46,11 @@ def run(config: PredictConfig) -> None:
 
 def _input_rows(config: PredictConfig, tally: Tally) -> Iterator[Row]:
     """Return the rows of the input: as they are, or made from articles where ``targets`` is given."""
-    if config.input == STANDARD_STREAM and config.targets is None:
+    if config.input == STANDARD_STREAM:
+        if config.targets is not None:
+            raise UserError(
+                "input=-: rows are read from standard input, not articles; leave out targets or name a file"
+            )
         return read_rows(STANDARD_STREAM)
     path = find_file(config.input, "input")
     if config.targets is not None:
@@ -63,6 +67,8 @@ def _input_rows(config: PredictConfig, tally: Tally) -> Iterator[Row]:
     if first is None:
         raise UserError(f"input: '{config.input}' has no rows; expected at least one")
     _refuse_other_columns(config.input, first)
+    if replaced := [name for name in first.values if name in PREDICTED_COLUMNS]:
+        print(f"note: columns of the input that are replaced: {', '.join(replaced)}", file=sys.stderr)
     return itertools.chain([first], rows)
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stancekit.config.compose import validate
-from stancekit.config.schema import CrossEncoderConfig, TrainConfig
+from stancekit.config.compose import load_config, validate
+from stancekit.config.schema import CrossEncoderConfig, MajorityConfig, TfidfConfig, TrainConfig
 from stancekit.data.dataset import Dataset, label_counts, load_dataset
+from stancekit.encoders.locate import locate
 from stancekit.errors import UserError, nearest
 from stancekit.paths import home
 from stancekit.tracking.registry import promote
@@ -22,7 +25,6 @@ from stancekit.tracking.store import open_store, store_uri
 
 if TYPE_CHECKING:
     from stancekit.models.base import StanceModel
-    from stancekit.pairs.model import Pair
 
 _CONFIG = "config.json"
 _CHECKPOINTS = "checkpoints"
@@ -43,27 +45,27 @@ def run(config: TrainConfig) -> None:
         UserError: the data, the encoder or the run to resume is bad.
         Interrupted: Ctrl-C or SIGTERM; the run is KILLED and can be resumed.
     """
-    resumed = _find_unfinished(config.resume) if config.resume else None
+    resumed = _find_unfinished(config) if config.resume else None
     if resumed:
         config = resumed.config
-    dataset = load_dataset(config.data)
+    if not isinstance(config.model, MajorityConfig | TfidfConfig):
+        locate(config.model.encoder)
+    dataset = load_dataset(config.data, config.training.limit_rows)
     if resumed and resumed.data != dataset.fingerprints():
         changed = [part for part, value in dataset.fingerprints().items() if resumed.data.get(part) != value]
         raise UserError(f"resume={resumed.run_id}: the data has changed since ({', '.join(changed)}); start a new run")
-    train = dataset.train[: config.training.limit_rows]
-    _say(f"data: {dataset.path}")
-    for name, pairs in {"train": train, "dev": dataset.dev, **dataset.tests}.items():
+    _say(f"data: {dataset.sources['train']}")
+    for name, pairs in {"train": dataset.train, "dev": dataset.dev, **dataset.tests}.items():
         counts = ", ".join(f"{label} {count}" for label, count in label_counts(pairs).items())
         _say(f"  {name:<6} {len(pairs):>5} pairs ({counts})")
-    _train(config, dataset, train, resumed.run_id if resumed else None)
+    _train(config, dataset, resumed.run_id if resumed else None)
 
 
-def _train(config: TrainConfig, dataset: Dataset, train: Sequence[Pair], resumed: str | None) -> None:
+def _train(config: TrainConfig, dataset: Dataset, resumed: str | None) -> None:
     # Imported late, so that a mistake in data or config is told before torch and MLflow have been loaded.
     import mlflow
 
-    from stancekit.evaluation.metrics import confusion, score
-    from stancekit.models.base import label_indices
+    from stancekit.evaluation.evaluate import evaluate
     from stancekit.models.saved import save_model
     from stancekit.tracking.logging import log_inputs, log_model, log_scores, run_tags
 
@@ -77,15 +79,20 @@ def _train(config: TrainConfig, dataset: Dataset, train: Sequence[Pair], resumed
             (folder / _CONFIG).write_text(json.dumps(state), encoding="utf-8")
             log_inputs(config, dataset)
         _say(f"run {run_id} ({active.info.run_name})")
-        model, steps = _fit(config, train, dataset.dev, folder / _CHECKPOINTS)
+        try:
+            model, steps = _fit(config, dataset, folder / _CHECKPOINTS)
+        except Exception:
+            if not any((folder / _CHECKPOINTS).glob("*")):
+                # Nothing to go on from: `resume` must not offer it.
+                shutil.rmtree(folder)
+            raise
         mlflow.log_metric("training_seconds", time.monotonic() - started)
         _say(f"\n{'':<8}{'macro-F1':>9}{'four-way':>10}   F1 of each outcome")
         dev_score = 0.0
         for split, pairs in {"dev": dataset.dev, **dataset.tests}.items():
-            gold = label_indices(pairs)
-            probabilities = model.predict(pairs, config.evaluation.batch_size).probabilities
-            scores = score(gold, probabilities)
-            log_scores(split, scores, confusion(gold, probabilities), steps)
+            evaluation = evaluate(model, pairs, config.evaluation.batch_size)
+            scores = evaluation.scores
+            log_scores(split, scores, evaluation.matrix, steps)
             dev_score = scores["macro_f1"] if split == "dev" else dev_score
             each = " · ".join(f"{label} {scores[f'{label}/f1']:.2f}" for label in label_counts(pairs))
             _say(f"{split:<8}{scores['macro_f1']:>9.3f}{scores['macro_f1_outcomes']:>10.3f}   {each}")
@@ -109,7 +116,7 @@ def _train(config: TrainConfig, dataset: Dataset, train: Sequence[Pair], resumed
     _say("see it: stancekit ui")
 
 
-def _fit(config: TrainConfig, train: Sequence[Pair], dev: Sequence[Pair], checkpoints: Path) -> tuple[StanceModel, int]:
+def _fit(config: TrainConfig, dataset: Dataset, checkpoints: Path) -> tuple[StanceModel, int]:
     """Return the trained model and the optimizer step that its scores belong to."""
     import mlflow
 
@@ -117,7 +124,7 @@ def _fit(config: TrainConfig, train: Sequence[Pair], dev: Sequence[Pair], checkp
         from stancekit.models.baselines import Baseline
 
         balanced = config.training.class_weights == "balanced"
-        return Baseline.fit(config.model, train, balanced, config.seed), 0
+        return Baseline.fit(config.model, dataset.train, balanced, config.seed), 0
 
     from stancekit.evaluation.metrics import score
     from stancekit.training.trainer import fit_cross_encoder
@@ -128,8 +135,9 @@ def _fit(config: TrainConfig, train: Sequence[Pair], dev: Sequence[Pair], checkp
     fitted = fit_cross_encoder(
         config.model,
         config.training,
-        train,
-        dev,
+        dataset.train,
+        dataset.dev,
+        eval_batch_size=config.evaluation.batch_size,
         seed=config.seed,
         folder=checkpoints,
         score=score,
@@ -141,7 +149,10 @@ def _fit(config: TrainConfig, train: Sequence[Pair], dev: Sequence[Pair], checkp
     return fitted.model, fitted.best_step
 
 
-def _find_unfinished(name: str) -> _Resumed:
+def _find_unfinished(given: TrainConfig) -> _Resumed:
+    name = str(given.resume)
+    if given != load_config("train", [f"resume={name}"]):
+        raise UserError(f"resume={name}: a resumed run keeps its own config; leave out every other key=value")
     folder = home() / "unfinished"
     found = sorted((p for p in folder.glob(f"*/{_CONFIG}")), key=lambda path: path.stat().st_mtime)
     names = [path.parent.name for path in found]
@@ -159,4 +170,8 @@ def _find_unfinished(name: str) -> _Resumed:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        # Whoever read along has gone (`| head`); the training goes on without them.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 
 from stancekit.config.schema import UiConfig
 from stancekit.errors import UserError
-from stancekit.tracking.runs import sigterm_raises
 from stancekit.tracking.store import open_store, store_uri
 
 
@@ -17,15 +17,23 @@ def run(config: UiConfig) -> None:
     """Serve the UI until it is interrupted; the server and its workers end with this process.
 
     Raises:
-        UserError: the server could not start; its own words stand above.
+        UserError: the port cannot be used, or the server ended with an error.
     """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((config.host, config.port))
+        except OSError as error:
+            raise UserError(
+                f"port={config.port}: {config.host}:{config.port} cannot be used ({error.strerror}); choose another"
+            ) from error
     open_store(config.tracking)
     uri = store_uri(config.tracking)
     print(f"MLflow UI of {uri}: http://{config.host}:{config.port} (Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     command += ["--host", config.host, "--port", str(config.port)]
     # In a session of its own, so that a signal to this process alone ends the workers as well.
-    with sigterm_raises(), subprocess.Popen(command, start_new_session=True) as server:
+    with subprocess.Popen(command, start_new_session=True) as server:
         try:
             code = server.wait()
         except KeyboardInterrupt:
@@ -34,4 +42,4 @@ def run(config: UiConfig) -> None:
             if server.poll() is None:
                 os.killpg(server.pid, signal.SIGTERM)
     if code:
-        raise UserError(f"the MLflow server ended with code {code}; is port {config.port} in use?")
+        raise UserError(f"the MLflow server ended with code {code}; its own words stand above")
