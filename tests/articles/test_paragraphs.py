@@ -44,6 +44,41 @@ def test_when_a_wrapped_text_holds_a_list_then_its_items_stay_apart() -> None:
     assert [" ".join(piece.split()) for piece in pieces(text)] == [LONG, f"- {OTHER}", "- no money"]
 
 
+def test_when_one_article_was_wrapped_by_hand_then_a_line_in_lower_case_goes_on_with_the_one_before() -> None:
+    text = (
+        "Talks stall\n"
+        "Ministers left Brussels without a deal on Monday, with Belgium's\n"
+        "prime minister saying it would not agree.\n"
+        "Nobody else spoke of it, whatever\n"
+        "the hour, and all left by car.\n"
+    )
+    assert [" ".join(piece.split()) for piece in pieces(text)] == [
+        "Talks stall",
+        "Ministers left Brussels without a deal on Monday, with Belgium's prime minister saying it would not agree.",
+        "Nobody else spoke of it, whatever the hour, and all left by car.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("He said it would not agree.", "prime minister"),
+        ("He said: “No.”", "prime minister"),
+        ("The party wants:", "no troops"),
+        ("No troops", "iPhone sales fall"),
+        ("No troops", "b) no money"),
+        ("# No troops", "no money"),
+        ("---", "no money"),
+        ("No troops", "share this article"),
+        ("Advertisement", "no money"),
+        ("No troops", "Prime minister"),
+        ("No troops\n", "no money"),
+    ],
+)
+def test_when_the_line_before_is_whole_or_the_next_one_opens_anew_then_they_stay_apart(first: str, second: str) -> None:
+    assert pieces(f"{first}\n{second}") == [first.strip(), second]
+
+
 @pytest.mark.parametrize("text", ["", " \n\t\r\n"])
 def test_when_the_text_is_blank_then_there_is_no_paragraph(text: str) -> None:
     assert paragraphs(text) == []

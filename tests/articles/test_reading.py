@@ -107,6 +107,64 @@ def test_when_the_file_is_html_then_the_article_comes_without_navigation(tmp_pat
     assert article.title == "Hegseth rules it out"
 
 
+def test_when_a_page_names_its_origin_then_the_fields_have_it_and_the_text_has_content_only(tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    sentence = "Defense Secretary Pete Hegseth said on Friday that no troops would be sent to Ukraine. "
+    file.write_text(
+        "<html><head><title>Hegseth rules it out</title>"
+        "<meta property='og:site_name' content='The Daily Example'><meta name='author' content='Jane Doe'>"
+        "<meta property='article:published_time' content='2025-02-14T10:00:00Z'>"
+        "<link rel='canonical' href='https://example.org/a'></head><body><article>"
+        f"<h1>Hegseth rules it out</h1><p>{sentence * 4}</p><p>{sentence * 3}</p></article></body></html>",
+        encoding="utf-8",
+    )
+    assert list(read_articles(file)) == [
+        Article(
+            "page",
+            f"Hegseth rules it out\n{(sentence * 4).strip()}\n{(sentence * 3).strip()}",
+            title="Hegseth rules it out",
+            date="2025-02-14",
+            source="The Daily Example",
+            url="https://example.org/a",
+            path=str(file),
+        )
+    ]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_when_markdown_has_front_matter_then_the_fields_have_it_and_the_text_stays(
+    tmp_path: Path, newline: str
+) -> None:
+    lines = ["---", "Title: Kyiv: no deal", "tags:", "  - war", "date: 2025-02-14", 'source: "The \\"Example\\""']
+    text = newline.join([*lines, "url: >-", "  https://example.org/a", "draft:", "---", "", "No troops."])
+    file = tmp_path / "a.md"
+    file.write_bytes(text.encode())
+    assert list(read_articles(file)) == [
+        Article("a", text, "Kyiv: no deal", "2025-02-14", 'The "Example"', "https://example.org/a", str(file))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("title: A\n\nNo troops.", None),
+        ("---\ntitle: A\n\nNo troops.", None),
+        ("No troops.\n---\ntitle: A\n---\n", None),
+        ("---\ntitle:\n---\nNo.", None),
+        ("---\ntitle: [A, B]\n---\nNo.", None),
+        ("---\ntitle: *A\n---\nNo.", "*A"),
+        ("---\ntitle:A\n---\nNo.", "A"),
+        (f"---\ntitle: {'[' * 3000}\n---\nNo.", "[" * 3000),
+    ],
+)
+def test_when_front_matter_is_odd_then_only_what_it_names_as_text_is_the_title(
+    tmp_path: Path, text: str, title: str | None
+) -> None:
+    file = tmp_path / "a.md"
+    file.write_text(text)
+    assert list(read_articles(file)) == [Article("a", text, title, path=str(file))]
+
+
 def test_when_a_page_has_no_article_then_the_message_names_it(tmp_path: Path) -> None:
     file = tmp_path / "page.htm"
     file.write_text("<html><body></body></html>")

@@ -109,6 +109,11 @@ def test_when_a_seed_quotes_someone_then_quotation_and_attribution_are_one_state
         '"No," she said. "Not while I am in office."',
         "'We will not go,' Mr Brown said. 'Not now, not ever.'",
         "‘We will go,’ Vance told reporters. ‘Tomorrow.’",
+        "'The toll stays. That's final,' she told reporters.",
+        "‘The toll stays. That’s final,’ she told reporters.",
+        "'The workers' demands are fair. We'll pay,' Vance said.",
+        "'Let 'em go. They're done,' Vance said.",
+        '\'He said "no". We say "yes",\' Vance said.',
         "“No troops,” Vance said, adding that talks would go on. “None.”",
     ],
 )
@@ -128,6 +133,10 @@ def test_when_one_speaker_is_quoted_then_it_is_one_statement(whole: str) -> None
         ("Vance said no.", "“We will go,” Zelensky said."),
         ("Hegseth ruled out the deployment.", "However, he later walked it back."),
         ("“No.”", "“Yes.”"),
+        ("Let 'em go.", "The workers' demands are fair."),
+        ("'Stop cuts' was all that they said.", "'Never,' Vance said."),
+        ("''We will not go,'' Vance said.", "They agreed."),
+        ("The workers' demands are fair.", "The owners' are not."),
     ],
 )
 def test_when_two_positions_stand_side_by_side_then_they_are_two_statements(first: str, second: str) -> None:
@@ -156,6 +165,15 @@ def test_when_a_quotation_has_too_many_sentences_then_they_stay_apart() -> None:
 def test_when_a_quotation_has_too_many_words_then_its_sentences_stay_apart() -> None:
     sentence = "We " + "really " * (MAX_WORDS // 2) + "go."
     assert len(statements(f"“{sentence} {sentence}”")) == 2
+
+
+def test_when_a_sentence_was_wrapped_by_hand_then_it_is_one_statement() -> None:
+    text = "Talks stall\nThe talks ended with Belgium's\nprime minister saying it would not agree.\nNobody else spoke."
+    assert statements(text) == [
+        "Talks stall",
+        "The talks ended with Belgium's\nprime minister saying it would not agree.",
+        "Nobody else spoke.",
+    ]
 
 
 def test_when_a_wrapped_text_is_read_then_a_sentence_runs_over_its_lines() -> None:

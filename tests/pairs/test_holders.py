@@ -194,6 +194,74 @@ CASES: dict[str, tuple[tuple[str, ...], set[str]]] = {
         ("Tom Reyes, asked by Ada Okoro if he would sign, declined to answer.",),
         {"Tom Reyes"},
     ),
+    "several particles": (("Ursula von der Leyen rejected it.",), {"Ursula von der Leyen"}),
+    "several particles, Dutch": (("Pieter van den Berg rejected it.",), {"Pieter van den Berg"}),
+    "several particles, Spanish": (("Xulio de la Cruz rejected it.",), {"Xulio de la Cruz"}),
+    "rare particle": (("Mayor Erik ten Hag refused.",), {"Erik ten Hag"}),
+    "particles after and": (
+        ("Geert Wilders and Pieter van den Berg rejected it.",),
+        {"Geert Wilders", "Pieter van den Berg"},
+    ),
+    "particle with a hyphen": (("Abdullah al-Khatib rejected it.",), {"Abdullah al-Khatib"}),
+    "particle with an apostrophe": (("Carlos d’Estaing rejected it.",), {"Carlos d’Estaing"}),
+    "last name with particles, at the start": (
+        ("Commission President Ursula von der Leyen visited Oslo.", "Von der Leyen said no."),
+        {"Ursula von der Leyen"},
+    ),
+    "last name with particles, in a clause": (
+        ("Ursula von der Leyen visited Oslo.", "Talks end after von der Leyen said no."),
+        {"Ursula von der Leyen"},
+    ),
+    "last name with particles, one of two": (
+        ("Pieter van den Berg met Virgil van Dijk.", "Van Dijk said no."),
+        {"Virgil van Dijk"},
+    ),
+    "last name with particles alone": (("Pieter van den Berg left.", "Van Dijk said no."), {"Van Dijk"}),
+    "last name with a joined particle": (
+        ("Abdullah al-Khatib met Ada Okoro.", "Al-Khatib rejected the terms."),
+        {"Abdullah al-Khatib"},
+    ),
+    "given name like a particle": (("Al Gore and Ben Okoro opposed it.",), {"Al Gore", "Ben Okoro"}),
+    "noun like a particle": (("The van Okoro drove was stolen, Reyes said.",), {"Reyes"}),
+    "counted teller behind": (
+        ("Christine Lagarde warned against it, three diplomats said.",),
+        {"Christine Lagarde"},
+    ),
+    "unnamed teller behind a warning": (
+        ("Christine Lagarde warned against it, officials said.",),
+        {"Christine Lagarde"},
+    ),
+    "according to a counted teller": (
+        ("Christine Lagarde opposes it, according to three diplomats.",),
+        {"Christine Lagarde"},
+    ),
+    "counted group with a position of its own": (("Three unions rejected the offer.",), {"unions"}),
+    "sources of a named body": (("The plan was dead, said two Labor sources.",), set()),
+    "sources of a named body, in front": (("Two Labor sources said the plan was dead.",), set()),
+    "body of a named place": (("The government of Tavalu rejected it.",), {"government of Tavalu"}),
+    "body of a named place with an article": (
+        ("The parliament of the Netherlands rejected it.",),
+        {"parliament of the Netherlands"},
+    ),
+    "body of a named place, short": (
+        ("The government of Tavalu met on Monday.", "The government said no."),
+        {"government of Tavalu"},
+    ),
+    "body of a titled person": (("The government of President Tom Reyes rejected it.",), {"government"}),
+    "body of its members": (("The employers' association said it would fight.",), {"employers' association"}),
+    "body of its members, short": (
+        ("The villagers’ association met on Monday.", "The association said no."),
+        {"villagers’ association"},
+    ),
+    "body with an owner": (("The minister’s party said no.",), {"party"}),
+    "British quotation with an apostrophe": (
+        (MINISTER, "'The toll stays. That's final,' she told reporters."),
+        {"Ada Okoro"},
+    ),
+    "British quotation with verbs of others in it": (
+        ("'It's final. Reyes said no, we won't,' said Ada Okoro.",),
+        {"Ada Okoro"},
+    ),
     "words inside a quotation are no cue": (("“Reyes said no, Okoro refused.”",), set()),
 }
 

@@ -6,12 +6,10 @@ import re
 from dataclasses import dataclass
 
 from stancekit.articles.boilerplate import line_reason
+from stancekit.articles.front_matter import front_matter_end
 from stancekit.articles.model import Article, Dropped
 from stancekit.articles.paragraphs import paragraphs, trim
 
-_FRONT_MATTER = re.compile(
-    r"\s*---[ \t]*\r?\n(?:(?:[\w-]+:[^\r\n]*|[ \t]+[^\s][^\r\n]*|- [^\r\n]*|[ \t]*)\r?\n){1,60}?---[ \t]*(?=\r?\n|\Z)"
-)
 _LIST_MARKER = re.compile(r"[-*+•▪●◦‣·–]\s+(?=\S)")
 _LEADING_MARKUP = re.compile(r"(?:#{1,6}\s+|>\s+|`+|\*{1,3}(?=\S)|_{2,3}(?=\S)|~~)+")
 # An opening quotation mark after a space at the end of a line opens nothing; a straight one may close a quotation.
@@ -43,8 +41,7 @@ def clean(article: Article) -> tuple[list[Kept], list[Dropped]]:
         if start < end:
             dropped.append(Dropped(article.id, start, end, text[start:end], reason))
 
-    front_matter = _FRONT_MATTER.match(text)
-    body = front_matter.end() if front_matter else 0
+    body = front_matter_end(text)
     spans = paragraphs(text)
     seen: dict[str, int] = {}
     for index, (start, end) in enumerate(spans):

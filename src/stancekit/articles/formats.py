@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stancekit.articles.front_matter import front_matter
 from stancekit.errors import UserError, nearest
 
 OPTIONAL_COLUMNS = ("id", "title", "date", "source", "url")
@@ -16,7 +17,7 @@ _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
-class Row:
+class RawArticle:
     """One article as a file holds it; ``number`` counts from 1 and is None where the file is one article."""
 
     text: str
@@ -29,29 +30,39 @@ class Row:
     url: str | None = None
 
 
-def read_plain(path: Path) -> Iterator[Row]:
+def read_plain(path: Path) -> Iterator[RawArticle]:
     """Yield the one article of a text or Markdown file, character for character, without a byte order mark.
 
-    Raises UserError if the file is empty, not UTF-8 or holds a NUL character.
+    Front matter stays in the text, and fills the fields that it names. Raises UserError if the file is empty, not
+    UTF-8 or holds a NUL character.
     """
-    yield Row(text=_checked(_decoded(_bytes(path), path), str(path)), where=str(path))
+    text = _checked(_decoded(_bytes(path), path), str(path))
+    named = front_matter(text)
+    yield RawArticle(
+        text=text,
+        where=str(path),
+        title=named.get("title"),
+        date=named.get("date"),
+        source=named.get("source"),
+        url=named.get("url"),
+    )
 
 
-def read_html(path: Path) -> Iterator[Row]:
-    """Yield the one article that trafilatura finds in a web page, with the title and the rest that it finds.
+def read_html(path: Path) -> Iterator[RawArticle]:
+    """Yield the one article that trafilatura finds in a web page, with title, date, source and URL beside the text.
 
     Raises UserError if trafilatura is not installed or finds no article.
     """
     try:
-        from trafilatura import extract_with_metadata
+        from trafilatura import bare_extraction
     except ImportError as error:
         raise UserError(
             f"{path}: reading HTML needs trafilatura ({error}); install it with: pip install 'stancekit[html]'"
         ) from error
-    found = extract_with_metadata(_bytes(path), include_comments=False)
-    if found is None or not found.text or not found.text.strip():
+    found = bare_extraction(_bytes(path), include_comments=False, with_metadata=True)
+    if found is None or isinstance(found, dict) or not found.text or not found.text.strip():
         raise UserError(f"{path}: found no article text in this page; expected an article, or its text as .txt")
-    yield Row(
+    yield RawArticle(
         text=_checked(found.text, str(path)),
         where=str(path),
         title=found.title or None,
@@ -61,7 +72,7 @@ def read_html(path: Path) -> Iterator[Row]:
     )
 
 
-def read_jsonl(path: Path) -> Iterator[Row]:
+def read_jsonl(path: Path) -> Iterator[RawArticle]:
     """Yield one article per line of JSON; blank lines are skipped, ``number`` is the line's number.
 
     Raises UserError for a line that is no JSON object, has no ``text`` or is not UTF-8, and for a file without rows.
@@ -82,7 +93,7 @@ def read_jsonl(path: Path) -> Iterator[Row]:
         raise UserError(f"{path} is empty; expected one JSON object with a 'text' on each line")
 
 
-def read_parquet(path: Path) -> Iterator[Row]:
+def read_parquet(path: Path) -> Iterator[RawArticle]:
     """Yield one article per row of a Parquet file, a batch at a time.
 
     Raises UserError if the file is no Parquet, has no ``text`` column or no rows, or if a row has no text.
@@ -108,7 +119,7 @@ def read_parquet(path: Path) -> Iterator[Row]:
         raise _unreadable(path, error) from error
 
 
-READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+READERS: dict[str, Callable[[Path], Iterator[RawArticle]]] = {
     ".txt": read_plain,
     ".md": read_plain,
     ".html": read_html,
@@ -170,12 +181,12 @@ def _json_object(line: str, where: str) -> Mapping[str, object]:
     return value
 
 
-def _row(values: Mapping[str, object], where: str, number: int) -> Row:
+def _row(values: Mapping[str, object], where: str, number: int) -> RawArticle:
     text = values["text"]
     if not isinstance(text, str):
         raise UserError(f"{where}: 'text' is {_kind(text)}; expected a string")
     extra = {name: _field(values.get(name), name, where) for name in OPTIONAL_COLUMNS}
-    return Row(text=_checked(text.removeprefix("\ufeff"), where), where=where, number=number, **extra)
+    return RawArticle(text=_checked(text.removeprefix("\ufeff"), where), where=where, number=number, **extra)
 
 
 def _field(value: object, name: str, where: str) -> str | None:

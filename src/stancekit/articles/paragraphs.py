@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import re
 
+from stancekit.articles.boilerplate import line_reason
+from stancekit.articles.front_matter import front_matter_end
+
 _LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _LIST_OR_HEADING = re.compile(r"(?:[-*+•▪●◦‣·>]|#{1,6}|\d{1,2}[.)])\s")
+_HEADING = re.compile(r"#{1,6}\s")
+_ENDS_SENTENCE = re.compile(r"[.!?…:][”’\"'»)\]*_]*$")
+# "iPhone" opens a sentence and "b) no money" an item; "prime minister" goes on.
+_OPENS_ANEW = re.compile(r"\w[A-Z]|\w[.)]\s")
 _MIN_COLUMN, _MAX_COLUMN = 40, 100
 _MIN_BREAKS, _MIN_SHARE = 3, 0.8
 
@@ -21,7 +28,8 @@ def paragraphs(text: str) -> list[tuple[int, int]]:
     """Return the paragraphs as (start, end) offsets, trimmed, in order, none empty.
 
     A line is a paragraph, as in text saved from the web. Where the whole text is wrapped at one column (a wire copy, an
-    e-mail), the lines that a wrapper broke are one paragraph.
+    e-mail), the lines that a wrapper broke are one paragraph; anywhere, a line that begins in lower case goes on with
+    the unfinished line before it.
     """
     lines = [span for m in _LINE.finditer(text) if (span := trim(text, *m.span()))[0] < span[1]]
     soft = _soft_breaks(text, lines)
@@ -41,6 +49,32 @@ def unwrapped(text: str) -> str:
 
 def _soft_breaks(text: str, lines: list[tuple[int, int]]) -> set[int]:
     """Return the indices of the lines that continue the line before them."""
+    body = front_matter_end(text)
+    ragged = {
+        index
+        for index in range(1, len(lines))
+        if lines[index - 1][0] >= body and _goes_on(text, lines[index - 1], lines[index])
+    }
+    return ragged | _wrapped(text, lines)
+
+
+def _goes_on(text: str, before: tuple[int, int], line: tuple[int, int]) -> bool:
+    """Return whether the line begins in the middle of the sentence that the line before leaves unfinished."""
+    left, right = text[slice(*before)], text[slice(*line)]
+    return (
+        _adjacent(text[before[1] : line[0]])
+        and right[0].islower()
+        and not _OPENS_ANEW.match(right)
+        and any(char.isalnum() for char in left)
+        and not _ENDS_SENTENCE.search(left)
+        and not _HEADING.match(left)
+        and line_reason(left, near_edge=True) is None
+        and line_reason(right, near_edge=True) is None
+    )
+
+
+def _wrapped(text: str, lines: list[tuple[int, int]]) -> set[int]:
+    """Return the indices of the lines that a wrapper at one column broke off, none if the text is not so wrapped."""
     column = max((end - start for start, end in lines), default=0)
     if not _MIN_COLUMN <= column <= _MAX_COLUMN:
         return set()

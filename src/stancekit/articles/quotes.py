@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
-_OPEN_TO_CLOSE = {"“": "”", "„": "“”", "«": "»", "‘": "’", '"': '"'}
+_OPEN_TO_CLOSE = {"“": "”", "„": "“”", "«": "»", "‘": "’", '"': '"', "'": "'"}
 OPENING = "“„«‘\"'"
 CLOSING = "”»’\"'"
+_SINGLE = "‘’'"
+_ELISION = re.compile(r"[‘’'](?:em|til|tis|twas|cos|n|\d0s)\b")
+_PLURAL = re.compile(r"s[’'] [a-z]")
 
 _VERB = (
     r"(?:said|says|told|asked|asks|added|adds|stated|states|wrote|writes|replied|answered|insisted|noted|warned|argued|"
@@ -60,39 +63,64 @@ def quoted_part(sentence: str) -> tuple[str, str]:
 
 
 def closing_position(text: str, opened: int) -> int | None:
-    """Return where the quotation that opens at ``opened`` closes, or None if it stays open."""
+    """Return where the quotation that opens at ``opened`` closes, or None if it stays open.
+
+    A single mark inside a word is an apostrophe and closes nothing. After a plural ("the workers' demands") it closes
+    only a quotation that no later mark closes.
+    """
     mark = text[opened]
     closers = _OPEN_TO_CLOSE.get(mark, mark)
     depth = 1
+    after_plural: int | None = None
     for index in range(opened + 1, len(text)):
         char = text[index]
-        if char == mark and char not in closers:
-            depth += 1
-        elif char in closers and not _apostrophe(text, index):
+        if (char != mark and char not in closers) or _apostrophe(text, index):
+            continue
+        if char not in closers or _opens_word(text, index):
+            if after_plural is not None:
+                return after_plural
+            depth += char not in closers
+        elif depth == 1 and _PLURAL.match(text, index - 1):
+            after_plural = index if after_plural is None else after_plural
+        else:
             depth -= 1
             if depth == 0:
                 return index
-    return None
+    return after_plural
 
 
-def open_quote(text: str) -> int | None:
-    """Return the offset of the first quotation mark that opens and never closes in the text, or None."""
+def open_quote(text: str, stop: int) -> int | None:
+    """Return the offset of the first quotation mark that opens before ``stop`` and does not close before it, or None.
+
+    What follows ``stop`` tells a closing mark from an apostrophe.
+    """
     index = 0
-    while index < len(text):
-        if text[index] in _OPEN_TO_CLOSE and _can_open(text, index):
+    while index < stop:
+        if can_open(text, index):
             end = closing_position(text, index)
-            if end is None:
+            if end is None or end >= stop:
                 return index
             index = end
         index += 1
     return None
 
 
-def _can_open(text: str, index: int) -> bool:
+def can_open(text: str, index: int) -> bool:
+    """Return whether the character is a quotation mark that stands where one opens."""
+    if text[index] not in _OPEN_TO_CLOSE:
+        return False
+    if text[index] in _SINGLE and (_ELISION.match(text, index) or not text[index + 1 : index + 2].strip()):
+        return False
     return index == 0 or text[index - 1].isspace() or text[index - 1] in "([{—–-:“‘\"'"
 
 
 def _apostrophe(text: str, index: int) -> bool:
-    """’ and ' stand inside words too; there they close nothing."""
-    before, after = text[index - 1 : index], text[index + 1 : index + 2]
-    return text[index] in "’'" and before.isalnum() and after.isalnum()
+    """Return whether the mark is a single one inside a word ("won't") or for its first letters ("'em")."""
+    if text[index] not in _SINGLE:
+        return False
+    inside = text[index - 1 : index].isalnum() and text[index + 1 : index + 2].isalnum()
+    return inside or (text[index - 1 : index].isspace() and _ELISION.match(text, index) is not None)
+
+
+def _opens_word(text: str, index: int) -> bool:
+    return text[index] == "'" and text[index - 1 : index].isspace() and text[index + 1 : index + 2].isalnum()

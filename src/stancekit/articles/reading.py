@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from stancekit.articles.formats import READERS, Row
+from stancekit.articles.formats import READERS, RawArticle
 from stancekit.articles.model import Article
 from stancekit.errors import UserError, nearest
 
@@ -18,7 +18,8 @@ def read_articles(path: str | Path) -> Iterator[Article]:
 
     Hidden files, READMEs and files of other kinds in a folder are skipped. The id of an article is the ``id`` of its
     row, or ``<file>#<row number>``, or the file's path in the folder without its suffix (with it where two files would
-    share the id). Text stays as it came, but for a byte order mark; what a web page's text is, trafilatura says.
+    share the id). Text stays as it came, but for a byte order mark; what a web page's text is, trafilatura says. Title,
+    date, source and URL come from the row, the web page or the front matter of a text file.
 
     Raises UserError at once for a path that does not exist or holds no article, and while iterating for a file that
     cannot be read as its kind or an id that comes twice.
@@ -51,7 +52,7 @@ def _articles(files: list[Path], file_ids: list[str]) -> Iterator[Article]:
             yield article
 
 
-def _article(row: Row, file: Path, file_id: str) -> Article:
+def _article(row: RawArticle, file: Path, file_id: str) -> Article:
     own_id = file_id if row.number is None else f"{file_id}#{row.number}"
     return Article(
         id=row.id or own_id,

@@ -61,11 +61,13 @@ def _with_whole_quotations(text: str, sentences: list[Span]) -> list[Span]:
 def _closing_sentence(text: str, sentences: list[Span], first: int) -> int:
     """Return the index of the sentence that closes the quotation open at the end of ``first``, or ``first`` itself."""
     start = sentences[first][0]
-    for last in range(first, min(first + MAX_SENTENCES, len(sentences))):
-        piece = text[start : sentences[last][1]]
-        if last > first and len(piece.split()) > MAX_WORDS:
+    within = sentences[first : first + MAX_SENTENCES]
+    window = text[start : within[-1][1]]
+    for last, (_, end) in enumerate(within, first):
+        size = end - start
+        if last > first and len(window[:size].split()) > MAX_WORDS:
             break
-        if open_quote(piece) is None:
+        if open_quote(window, size) is None:
             return last
     return first
 

@@ -1,4 +1,4 @@
-"""Which articles tell one story: copies and rewrites of the same report, grouped so that no split separates them."""
+"""Which articles tell one story: copies and rewrites of the same report, so that a split can keep them together."""
 
 from __future__ import annotations
 
@@ -35,9 +35,12 @@ _FUNCTION_WORDS = re.compile(
 def group_stories(articles: Iterable[Article], threshold: float = THRESHOLD) -> dict[str, str]:
     """Return for each article's id the id of its story, which is the id of the story's first article.
 
-    Two articles are of one story if the Jaccard similarity of their word pairs is at least ``threshold`` (MinHash with
-    LSH proposes the pairs, Broder 1997) or if a chain of such articles links them. The same input gives the same
-    answer. Raises UserError if two articles have the same id or if ``threshold`` is not in (0, 1].
+    Two articles are of one story if MinHash with LSH (Broder 1997) proposes them and the Jaccard similarity of their
+    word pairs is at least ``threshold``, or if a chain of such articles links them. What is proposed does not depend
+    on ``threshold``: of the pairs with similarity .1 one in thirteen is missed, with .05 every other one, above .18
+    almost none. The same input gives the same answer. The articles are read once and not kept, but the word pairs and
+    the sketch of each are in memory until the end. Raises UserError if two articles have the same id or if
+    ``threshold`` is not in (0, 1].
     """
     from datasketch import MinHashLSH
 
@@ -68,7 +71,7 @@ def group_stories(articles: Iterable[Article], threshold: float = THRESHOLD) -> 
 
 
 def word_pairs(article: Article) -> frozenset[str]:
-    """Return the pairs of successive content words in the article's content, case folded."""
+    """Return the pairs of successive content words in the paragraphs of the article's content, case folded."""
     kept, _ = clean(article)
     pairs: set[str] = set()
     for span in kept:

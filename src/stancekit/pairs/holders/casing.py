@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stancekit.pairs.holders.nouns import FUNCTION, HEADS
+from stancekit.pairs.holders.nouns import FUNCTION, HEADS, PARTICLES
 from stancekit.pairs.holders.tokens import QUOTE, Token
 
 _OPENERS = frozenset((".", ":", ";", "?", "!", "—", "–", "-", QUOTE))
@@ -52,6 +52,7 @@ def lowered(tokens: Sequence[Token], known: Vocabulary) -> list[Token]:
             whole
             or (
                 initial
+                and not _opens_name(tokens, index)
                 and (
                     token.low in FUNCTION
                     or token.low in known.lower
@@ -63,3 +64,9 @@ def lowered(tokens: Sequence[Token], known: Vocabulary) -> list[Token]:
         shouted = len(token.text) > 1 and token.text.isupper()
         found.append(Token(token.low, token.low, token.quoted) if plain and not shouted else token)
     return found
+
+
+def _opens_name(tokens: Sequence[Token], index: int) -> bool:
+    """Return whether the token is the particle that begins a last name ("Von der Leyen")."""
+    after = tokens[index + 1] if index + 1 < len(tokens) else None
+    return tokens[index].low in PARTICLES and after is not None and (after.capital or after.low in PARTICLES)

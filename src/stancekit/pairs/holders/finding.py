@@ -11,7 +11,7 @@ from stancekit.pairs.holders.casing import lowered, vocabulary
 from stancekit.pairs.holders.cues import Cue, find_cues
 from stancekit.pairs.holders.names import Entity, NameTable, fold
 from stancekit.pairs.holders.nouns import ANONYMOUS, BODIES, GROUPS, MEDIA, PREPOSITIONS, SPOKES, TIMES, words
-from stancekit.pairs.holders.phrases import Phrase, anonymous, find_phrases
+from stancekit.pairs.holders.phrases import Phrase, anonymous, find_phrases, unnamed_source
 from stancekit.pairs.holders.subjects import Clause
 from stancekit.pairs.holders.tokens import QUOTE, Token, tokenise
 from stancekit.pairs.holders.verbs import INNER, OWN_TOO, SAY
@@ -201,6 +201,9 @@ def _without_tellers(
     """Leave out who only tells another's position, and whom a speaker speaks for."""
     dropped: set[int] = set()
     for outer, (say, tellers) in enumerate(told):
+        unnamed = all(unnamed_source(phrase) for phrase in say.holders)
+        if unnamed and say.base == "according" and any(holders for cue, holders in told if cue is not say):
+            dropped.add(outer)
         if say.base not in SAY | OWN_TOO:
             continue
         for inner, (cue, holders) in enumerate(told):
@@ -208,7 +211,9 @@ def _without_tellers(
                 continue
             if cue.base in ("noun", "passive", "according") or not _inside(clause, say, cue):
                 continue
-            if (
+            if unnamed:
+                dropped.add(outer)
+            elif (
                 _own_side(holders, tellers, cue, say)
                 or (cue.base not in INNER | {"stative"} and cue.base not in SAY)
                 or (say.base in OWN_TOO and holders[0].kind != "person")

@@ -9,8 +9,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from stancekit.pairs.holders.given_names import FEMALE_NAMES, MALE_NAMES
-from stancekit.pairs.holders.nouns import BODIES, FEMALE_ROLES, GROUPS, MALE_ROLES, MEDIA, ROLES, SPOKES, TITLES, words
-from stancekit.pairs.holders.phrases import Phrase, anonymous
+from stancekit.pairs.holders.nouns import (
+    BODIES,
+    FEMALE_ROLES,
+    GROUPS,
+    MALE_ROLES,
+    MEDIA,
+    PARTICLES,
+    PERSON_PARTICLES,
+    ROLES,
+    SPOKES,
+    TITLES,
+    words,
+)
+from stancekit.pairs.holders.phrases import Phrase, anonymous, joined
 from stancekit.pairs.holders.tokens import Token
 
 _LEADERS = words("president premier chancellor king taoiseach leader minister chairman chief")
@@ -53,8 +65,17 @@ def fold(name: str) -> str:
 
 def same_last_name(one: str, other: str) -> bool:
     """Return whether two last names are one, transliterated differently ("Zelensky", "Zelenskyy", "Zelenskiy")."""
-    one, other = (re.sub(r"(?:yy|iy|ii|ij|yi|i|y)$", "y", fold(name)) for name in (one, other))
+    one, other = (re.sub(r"(?:yy|iy|ii|ij|yi|i|y)$", "y", fold(name).removeprefix("al-")) for name in (one, other))
     return one == other
+
+
+def last_name(name: Sequence[str]) -> Sequence[str]:
+    """Return the words of a name that is only a last name ("Reyes", "von der Leyen"), () for any other."""
+    start = 0
+    while start < len(name) - 1 and name[start].lower() in PARTICLES:
+        start += 1
+    given = start == 1 and name[0][0].isupper() and name[0].lower() not in ("von", "van", "de")
+    return name if len(name) - start == 1 and not given else ()
 
 
 class NameTable:
@@ -68,7 +89,7 @@ class NameTable:
     def learn(self, statements: Sequence[tuple[Sequence[Token], Sequence[Phrase]]]) -> None:
         """Fill the table from the phrases of all statements: full names first, so that short ones find them."""
         last_names = Counter(
-            fold(phrase.name[-1]) for _, phrases in statements for phrase in phrases if len(phrase.name) == 1
+            fold(phrase.name[-1]) for _, phrases in statements for phrase in phrases if last_name(phrase.name)
         )
         for tokens, _ in statements:
             for token in tokens:
@@ -77,7 +98,7 @@ class NameTable:
         pending: list[tuple[Phrase, Sequence[Token]]] = []
         for tokens, phrases in statements:
             for place, phrase in enumerate(phrases):
-                if len(phrase.name) >= 2:
+                if phrase.name and not last_name(phrase.name):
                     person = _looks_like_person(phrase, tokens, last_names)
                     entity = self._named(phrase, "person" if person else "body" if _names_body(phrase) else "other")
                     self._acronym(entity, phrase, tokens)
@@ -85,7 +106,8 @@ class NameTable:
                 elif phrase.name:
                     pending.append((phrase, tokens))
         for phrase, _ in pending:
-            entity = self.find_name(phrase) or self._named(phrase, "person" if phrase.head in TITLES else "other")
+            person = phrase.head in TITLES or _has_particle(phrase)
+            entity = self.find_name(phrase) or self._named(phrase, "person" if person else "other")
             entity.words.update(phrase.words)
         for tokens, phrases in statements:
             for place, phrase in enumerate(phrases):
@@ -108,7 +130,7 @@ class NameTable:
         return found
 
     def _common(self, phrase: Phrase) -> Entity:
-        name = common_name(phrase)
+        name = phrase.text
         for entity in self.entities:
             if fold(entity.name) == fold(name):
                 return entity
@@ -151,17 +173,18 @@ class NameTable:
         for entity in self.entities:
             if fold(entity.name) == whole:
                 return entity
-        if len(words) == 1:
+        if last_name(phrase.name):
             gender = _role_gender(phrase.words)
-            fits = [e for e in self.entities if e.kind == "person" and same_last_name(e.last, words[0])]
+            fits = [e for e in self.entities if e.kind == "person" and same_last_name(e.last, words[-1])]
+            if len(words) > 1:
+                fits = [e for e in self.entities if e.kind != "body" and fold(e.name).endswith(f" {whole}")]
             fits = [e for e in fits if not gender or e.gender in ("", gender)] or fits
-            fits = fits or [e for e in self.entities if e.kind == "person" and e.first == words[0]]
+            # These cannot match a last name of several words.
+            fits = fits or [e for e in self.entities if e.kind == "person" and e.first == whole]
             fits = fits or [
-                e
-                for e in self.entities
-                if e.kind in ("body", "other") and len(e.name.split()) > 1 and words[0] in fold(e.name).split()[:1]
+                e for e in self.entities if e.kind in ("body", "other") and len(e.name.split()) > 1 and e.first == whole
             ]
-            fits = fits or [e for e in self.entities if e.kind in ("body", "other") and e.last == words[0]]
+            fits = fits or [e for e in self.entities if e.kind in ("body", "other") and e.last == whole]
             return max(fits, key=lambda entity: entity.seen, default=None)
         for entity in self.entities:
             if entity.kind == "person" and same_last_name(entity.last, words[-1]) and _same_first(entity.first, words):
@@ -172,12 +195,12 @@ class NameTable:
         """Return the entity that a role, body or group noun means, the last mentioned where several fit."""
         if phrase.head in ROLES - BODIES:
             return self._role(phrase)
-        whole = fold(common_name(phrase))
+        whole = fold(phrase.text)
         fits = [
             entity
             for entity in self.entities
             if entity.kind in (("group",) if phrase.head in GROUPS else ("body", "other", "group"))
-            and _contains(fold(entity.name).split(), whole.split())
+            and any(_contains(name.split(), whole.split()) for name in (fold(entity.name), _without_of(entity.name)))
         ]
         longest = max(fits, key=lambda entity: (entity.seen, len(entity.name)), default=None)
         if longest is not None or anonymous(phrase):
@@ -195,17 +218,7 @@ class NameTable:
             return max(seen, key=lambda entity: entity.seen) if seen else fits[0]
         if phrase.determiner not in _ARTICLES or anonymous(phrase) or phrase.head in SPOKES | {"head", "number"}:
             return None
-        return Entity(common_name(phrase), "person", _role_gender(phrase.words), set(phrase.words))
-
-
-def joined(words: Iterable[str]) -> str:
-    """Return the words of a name as text."""
-    return re.sub(r" ([’'])", r"\1", " ".join(words))
-
-
-def common_name(phrase: Phrase) -> str:
-    """Return the name of a phrase without proper name ("teachers union"): its words as they come."""
-    return phrase.text
+        return Entity(phrase.text, "person", _role_gender(phrase.words), set(phrase.words))
 
 
 def _same_first(first: str, words: Sequence[str]) -> bool:
@@ -218,6 +231,11 @@ def _contains(words: Sequence[str], part: Sequence[str]) -> bool:
     """Return whether the part's words stand in the name, in order, the last one last."""
     rest = iter(words)
     return bool(part) and words[-1] == part[-1] and all(word in rest for word in part)
+
+
+def _without_of(name: str) -> str:
+    """Return the name up to its "of": what "the government" leaves of "government of Tavalu"."""
+    return fold(name).partition(" of ")[0]
 
 
 def _agree(wanted: set[str], words: set[str]) -> bool:
@@ -243,11 +261,16 @@ def _names_body(phrase: Phrase) -> bool:
     return any(word.lower() in BODIES | GROUPS | MEDIA or word in ("&", "of", "for") for word in phrase.name)
 
 
+def _has_particle(phrase: Phrase) -> bool:
+    """Return whether a small word stands in the name that only persons' names have ("Pieter van den Berg")."""
+    return any(word in PERSON_PARTICLES for word in phrase.name)
+
+
 def _looks_like_person(phrase: Phrase, tokens: Sequence[Token], last_names: Counter[str]) -> bool:
     folded = [word.lower() for word in phrase.name]
     if _names_body(phrase):
         return False
-    if phrase.head in TITLES or folded[0] in MALE_NAMES | FEMALE_NAMES:
+    if phrase.head in TITLES or folded[0] in MALE_NAMES | FEMALE_NAMES or _has_particle(phrase):
         return True
     after = tokens[phrase.end : phrase.end + 3]
     aged = len(after) == 3 and after[0].text == "," and after[1].text.isdigit() and after[2].text == ","

@@ -78,8 +78,10 @@ THINGS = words(
 )
 """Nouns that "say" things but hold no position of their own, and words that are no nouns."""
 
-ANONYMOUS = words("official source person officials sources people aide diplomat insider resident member")
-HEADS = ROLES | BODIES | GROUPS
+ANONYMOUS = words(
+    "official source person officials sources people aide aides diplomat insider insiders resident member"
+)
+HEADS = ROLES | BODIES | GROUPS | words("sources aides insider insiders")
 
 MEDIA = words(
     "times post mercury herald journal courier gazette guardian bbc cnn reuters tribune chronicle telegraph news "
@@ -90,6 +92,12 @@ TIMES = words(
     "september october november december jan feb mar apr jun jul aug sept sep oct nov dec christmas easter"
 )
 PRONOUNS = words("he she they it")
+PERSON_PARTICLES = words("von van der den ter ten zu zum zur vom bin ibn bint")
+"""Small words that stand inside the names of persons only."""
+
+PARTICLES = PERSON_PARTICLES | words("de du di da do dos das del della degli delle la le el al ben abu te af av y")
+"""Small words that stand inside names, one or several in a row: "Ursula von der Leyen", "Rio de Janeiro"."""
+
 PREPOSITIONS = words(
     "of for with at from by about on in to between against among over under during after before into since until "
     "despite regarding concerning following without toward towards upon through across within near outside unlike "

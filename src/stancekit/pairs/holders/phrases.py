@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from stancekit.pairs.holders.nouns import (
@@ -13,8 +14,10 @@ from stancekit.pairs.holders.nouns import (
     GROUPS,
     HEADS,
     MEDIA,
+    PARTICLES,
     PRONOUNS,
     ROLES,
+    SPOKES,
     THINGS,
     TIMES,
     TITLES,
@@ -23,7 +26,11 @@ from stancekit.pairs.holders.nouns import (
 from stancekit.pairs.holders.tokens import Token
 from stancekit.pairs.holders.verbs import AGENTS_ONLY, VERBS
 
-_PARTICLES = words("de von van al bin der la le du di da el ibn ter")
+_OPENING_PARTICLES = words("de von van di da du del della la al bin ibn abu")
+_OF_MEMBERS = words(
+    "association union federation confederation organisation organization council committee alliance league network "
+    "group body society institute"
+)
 _COMPOUNDING = words(
     "military state party company city town county body opposition community police house court club bank team fund "
     "service camp"
@@ -94,12 +101,24 @@ def _noun_phrase(tokens: Sequence[Token], index: int, floor: int) -> Phrase | No
         if head_end:
             return _with_name(tokens, index, head_end, floor)
         return _from_run(tokens, index, run_end, floor)
+    if end := _association_end(tokens, index):
+        return _with_name(tokens, index, end, floor)
     if tokens[index].low in HEADS and not tokens[index].capital and not _modifies(tokens, index):
         end = index + 1
         while further := _head_after(tokens, end, _MAX_COMPOUND):
             end = further
         return _with_name(tokens, index, end, floor)
     return _agent(tokens, index, floor)
+
+
+def _association_end(tokens: Sequence[Token], index: int) -> int:
+    """Return the end of a body named after its members ("employers' association") whose name opens here, or 0."""
+    members = tokens[index]
+    owner = index + 1 < len(tokens) and tokens[index + 1].text in "’'"
+    if not owner or members.capital or not members.word or not members.low.endswith("s"):
+        return 0
+    end = _head_after(tokens, index + 2, _MAX_COMPOUND)
+    return end if end and tokens[end - 1].low in _OF_MEMBERS else 0
 
 
 def _agent(tokens: Sequence[Token], index: int, floor: int) -> Phrase | None:
@@ -146,7 +165,10 @@ def _nameable(token: Token) -> bool:
 
 
 def _opens_name(tokens: Sequence[Token], index: int) -> bool:
-    """Return whether a name starts at the token; some given names are months as well."""
+    """Return whether a name starts at the token; some given names are months as well, and some particles nouns."""
+    if tokens[index].low in _OPENING_PARTICLES and not tokens[index].capital:
+        introduced = index > 0 and tokens[index - 1].low in DETERMINERS
+        return not introduced and _particles(tokens, index) > 0
     if tokens[index].low in ("jan", "april", "june", "may", "august") and tokens[index].capital:
         return index + 1 < len(tokens) and _nameable(tokens[index + 1])
     return _nameable(tokens[index])
@@ -174,7 +196,9 @@ def _link(tokens: Sequence[Token], start: int, end: int) -> int:
         return 0
     token, before = tokens[end], tokens[end - 1]
     kinds = {piece.low for piece in tokens[start:end]}
-    if token.low in _PARTICLES | {"&"} and _nameable(after):
+    if particles := _particles(tokens, end):
+        return particles + 1
+    if token.low == "&" and _nameable(after):
         return 2
     if (
         token.text in "’'"
@@ -191,6 +215,14 @@ def _link(tokens: Sequence[Token], start: int, end: int) -> int:
     if token.low == "and" and _nameable(after) and _joins(tokens, start, end):
         return 2
     return 0
+
+
+def _particles(tokens: Sequence[Token], index: int) -> int:
+    """Return how many particles stand at ``index`` before a capitalised word ("von der" Leyen), 0 if none does."""
+    end = index
+    while end < len(tokens) and tokens[end].low in PARTICLES and not tokens[end].capital:
+        end += 1
+    return end - index if end < len(tokens) and _nameable(tokens[end]) else 0
 
 
 def _joins(tokens: Sequence[Token], start: int, end: int) -> bool:
@@ -234,8 +266,26 @@ def _with_name(tokens: Sequence[Token], first: int, head_end: int, floor: int) -
     if end > head_end and head not in GROUPS and head not in ("number", "party"):
         inner = _from_run(tokens, head_end, end, head_end)
         return Phrase(start, end, inner.name, words + inner.words, inner.head or head, determiner)
-    text = " ".join(token.text for token in tokens[start:head_end] if token.word)
-    return Phrase(start, head_end, (), words, head, determiner, text)
+    end = _of_end(tokens, head_end)
+    words = tuple(token.low for token in tokens[start:end] if token.word)
+    text = joined(token.text for token in tokens[start:end])
+    return Phrase(start, end, (), words, head, determiner, text)
+
+
+def _of_end(tokens: Sequence[Token], head_end: int) -> int:
+    """Return where the "of" with a name after a body ends ("government of Tavalu"), ``head_end`` if there is none."""
+    linked = [token.low for token in tokens[head_end : head_end + 2]]
+    start = head_end + (2 if linked == ["of", "the"] else 1)
+    if tokens[head_end - 1].low not in BODIES - SPOKES or linked[:1] != ["of"] or start >= len(tokens):
+        return head_end
+    end = _run_end(tokens, start)
+    titled = any(token.low in TITLES for token in tokens[start:end])
+    return head_end if end == start or titled or _head_after(tokens, end) else end
+
+
+def joined(words: Iterable[str]) -> str:
+    """Return the words of a name as text."""
+    return re.sub(r" ([’'])", r"\1", " ".join(words))
 
 
 def _from_run(tokens: Sequence[Token], start: int, end: int, floor: int) -> Phrase:
@@ -267,6 +317,14 @@ def _introduced(tokens: Sequence[Token], start: int, floor: int) -> tuple[int, s
     if begin > 0 and (tokens[begin - 1].low == "'s" or (tokens[begin - 1].text in "’'" and begin > 1)):
         return begin, "'s"
     return begin, ""
+
+
+def unnamed_source(phrase: Phrase) -> bool:
+    """Return whether the phrase is of those whom an article only counts or calls sources ("three diplomats")."""
+    if phrase.name or phrase.pronoun or phrase.head in SPOKES:
+        return False
+    counted = phrase.head in GROUPS and phrase.determiner in ("two", "three", "several", "some", "many")
+    return counted or phrase.head == "diplomats" or anonymous(phrase)
 
 
 def anonymous(phrase: Phrase) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from stancekit.articles.quotes import closing_position
+from stancekit.articles.quotes import can_open, closing_position
 
 QUOTE = "“”"
 """The text of a token that stands for a whole quotation."""
@@ -14,6 +14,8 @@ _TOKEN = re.compile(r"(?:[A-Za-z]\.){2,}|\d[\d.,:]*%?|[’']s\b|\w+(?:[-.&]\w+|[
 _DATELINE = re.compile(
     r"^(?:[A-ZÅÄÖØÆÉÜ][A-ZÅÄÖØÆÉÜ.' ]{2,}(?:/[A-Z ]+)?(?:,[^-—–]{0,30})?(?:\([^)]*\)\s*)?\s*[-—–]+\s+)"
 )
+# "al-Khatib" and "d'Estaing" are capitalised where it counts.
+_JOINED_PARTICLE = re.compile(r"(?:[ae][lndrstz]|ash|bin|ibn|abu|ben|ul|ur)-[A-Z]|[dl]['’][A-Z]")
 _ABBREVIATIONS = re.compile(r"\b(Mr|Mrs|Ms|Dr|Sen|Sens|Gov|Gen|Rep|Reps|Prof|Rev|Lt|Col|Sgt|St|Coun|Cllr)\.(?=\s)")
 
 
@@ -27,8 +29,8 @@ class Token:
 
     @property
     def capital(self) -> bool:
-        """Whether the word starts with a capital letter."""
-        return self.text[:1].isupper()
+        """Whether the word starts with a capital letter, or with a small particle joined to one."""
+        return self.text[:1].isupper() or _JOINED_PARTICLE.match(self.text) is not None
 
     @property
     def word(self) -> bool:
@@ -54,18 +56,10 @@ def tokenise(text: str) -> list[Token]:
 
 
 def _next_quotation(text: str, start: int) -> tuple[int, int] | None:
+    """Return where the next quotation opens and closes; a double mark left open runs to the end of the text."""
     for index in range(start, len(text)):
-        if text[index] in "“\"‘'«„" and (index == 0 or text[index - 1].isspace() or text[index - 1] in "([—–-"):
-            end = _closing(text, index)
-            if end is not None:
-                return index, end
+        if can_open(text, index):
+            end = closing_position(text, index)
+            if end is not None or text[index] not in "‘'":
+                return index, len(text) if end is None else end
     return None
-
-
-def _closing(text: str, opened: int) -> int | None:
-    """Return where the quotation closes; a double mark left open runs to the end, a single one is an apostrophe."""
-    if text[opened] in "‘'":
-        found = re.compile(r"[,.!?…]?[’'](?![\w])").search(text, opened + 1)
-        return found.end() - 1 if found else None
-    end = closing_position(text, opened)
-    return len(text) if end is None else end
