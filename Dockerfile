@@ -2,7 +2,7 @@
 #
 #   docker build -t stancekit .
 #   docker run --rm -i stancekit predict input=- output=- < rows.jsonl
-#   docker run --rm -v "$PWD":/work -v stancekit-runs:/home/stancekit/runs stancekit train data=file data.path=/work/mine.csv
+#   docker run --rm -v "$PWD":/data -v stancekit-runs:/home/stancekit/runs stancekit train data=file data.path=/data/mine.csv
 
 FROM python:3.11-slim AS build
 WORKDIR /src

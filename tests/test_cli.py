@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,8 @@ def test_when_several_values_are_given_with_m_then_every_combination_runs(cli: C
     words = ["data=file", f"data.path={labelled_file}", "data.disjoint=[topic]", "model=majority,tfidf"]
     said = cli("train", "-m", *words)
     assert "[1/2]" in said and "model=tfidf" in said and said.count("was registered") == 2
+    assert re.search(r"^run [0-9a-f]{32} \(majority-[0-9a-f]{6}\)$", said, re.MULTILINE)
+    assert re.search(r"^run [0-9a-f]{32} \(tfidf-[0-9a-f]{6}\)$", said, re.MULTILINE)
 
 
 def test_when_one_of_several_jobs_is_invalid_then_none_starts(cli: CliRunner, tmp_path: Path) -> None:

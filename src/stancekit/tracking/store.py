@@ -61,7 +61,4 @@ def experiment_id(client: MlflowClient, tracking: TrackingConfig) -> str:
     if found := client.get_experiment_by_name(tracking.experiment):
         return str(found.experiment_id)
     location = None if tracking.uri else (home() / _ARTIFACTS).as_uri()
-    created = client.create_experiment(tracking.experiment, artifact_location=location)
-    # Without it the UI opens on its pages for language-model apps.
-    client.set_experiment_tag(created, "mlflow.experimentKind", "custom_model_development")
-    return str(created)
+    return str(client.create_experiment(tracking.experiment, artifact_location=location))

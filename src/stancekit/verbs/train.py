@@ -49,6 +49,7 @@ def run(config: TrainConfig) -> None:
     if resumed:
         config = resumed.config
     if not isinstance(config.model, MajorityConfig | TfidfConfig):
+        # Here, and not only when it is loaded: a missing encoder must not begin a run.
         locate(config.model.encoder)
     dataset = load_dataset(config.data, config.training.limit_rows)
     if resumed and resumed.data != dataset.fingerprints():
@@ -67,10 +68,12 @@ def _train(config: TrainConfig, dataset: Dataset, resumed: str | None) -> None:
 
     from stancekit.evaluation.evaluate import evaluate
     from stancekit.models.saved import save_model
-    from stancekit.tracking.logging import log_inputs, log_model, log_scores, run_tags
+    from stancekit.tracking.logging import config_hash, log_inputs, log_model, log_scores, run_tags
 
     started = time.monotonic()
-    with tracked_run(config.tracking, config.name, run_tags(config, dataset), resumed) as active:
+    # MLflow's own names are drawn from the generator that the seed sets, so that runs of one seed would share one.
+    name = config.name or f"{config.model.name}-{config_hash(config)[:6]}"
+    with tracked_run(config.tracking, name, run_tags(config, dataset), resumed) as active:
         client, run_id = open_store(config.tracking), active.info.run_id
         folder = home() / "unfinished" / run_id
         if resumed is None:

@@ -27,13 +27,19 @@ def run(config: UiConfig) -> None:
             raise UserError(
                 f"port={config.port}: {config.host}:{config.port} cannot be used ({error.strerror}); choose another"
             ) from error
-    open_store(config.tracking)
+    client = open_store(config.tracking)
     uri = store_uri(config.tracking)
-    print(f"MLflow UI of {uri}: http://{config.host}:{config.port} (Ctrl-C ends it)", flush=True)
+    # MLflow opens on its pages for language-model apps; the runs are one link further.
+    experiment = client.get_experiment_by_name(config.tracking.experiment)
+    page = f"experiments/{experiment.experiment_id}/runs" if experiment else "experiments"
+    print(f"MLflow UI of {uri} (Ctrl-C ends it):", flush=True)
+    print(f"  http://{config.host}:{config.port}/#/{page}?workflowType=machine_learning", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     command += ["--host", config.host, "--port", str(config.port)]
     # In a session of its own, so that a signal to this process alone ends the workers as well.
-    with subprocess.Popen(command, start_new_session=True) as server:
+    # Its workers for judging language-model traces are of no use here and take 240 MB each.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with subprocess.Popen(command, env=environment, start_new_session=True) as server:
         try:
             code = server.wait()
         except KeyboardInterrupt:
