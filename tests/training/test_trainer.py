@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +80,24 @@ def test_when_dev_does_not_get_better_then_training_stops_and_the_best_epoch_is_
 ) -> None:
     fitted, said = fit(tiny_encoder, tmp_path, epochs=30, patience=2, learning_rate=1e-7)
     assert len(said) == 3 and fitted.best_step == 6 and fitted.steps == 18
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"epochs": 30, "patience": 2, "learning_rate": 1e-7}, {"epochs": 2}],
+    ids=["stopped early", "all epochs"],
+)
+def test_when_a_run_is_killed_after_its_last_epoch_then_it_is_not_trained_further(
+    tiny_encoder: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    fitted, _ = fit(tiny_encoder, tmp_path, **changes)
+    again, said = fit(tiny_encoder, tmp_path, **changes)
+    assert said == [] and (again.steps, again.best_step, again.best_dev) == (
+        fitted.steps,
+        fitted.best_step,
+        fitted.best_dev,
+    )
+    assert weights(again.model) == weights(fitted.model)
 
 
 def test_when_bf16_is_asked_for_then_training_runs_in_it(tiny_encoder: Path, tmp_path: Path) -> None:

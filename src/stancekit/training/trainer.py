@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import datasets
 import numpy as np
 import torch
+from safetensors.torch import load_model
 from sklearn.utils.class_weight import compute_class_weight
 from torch.utils.data import Sampler
 from transformers import (
@@ -18,12 +19,15 @@ from transformers import (
     PrinterCallback,
     Trainer,
     TrainerCallback,
+    TrainerState,
     TrainingArguments,
     set_seed,
 )
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from stancekit.config.schema import CrossEncoderConfig, TrainingConfig
+from stancekit.encoders.locate import WEIGHTS
 from stancekit.labels import OUTCOMES
 from stancekit.models.base import label_indices
 from stancekit.models.cross_encoder import CrossEncoder
@@ -182,7 +186,8 @@ def fit_cross_encoder(
         weight_decay=training.weight_decay,
         eval_strategy="epoch",
         save_strategy="epoch",
-        save_total_limit=1,
+        # The best and the last: with 1, the Trainer deletes the last at the end, before the run is over.
+        save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model=SELECTION_METRIC,
         greater_is_better=True,
@@ -212,10 +217,22 @@ def fit_cross_encoder(
     )
     trainer.remove_callback(PrinterCallback)
     checkpoint = last_whole_checkpoint(folder)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)) if checkpoint else None
+    if state is not None and _has_ended(state, training):
+        # The Trainer forgets on resuming that it had stopped early, and would go on.
+        load_model(model.network, folder / f"checkpoint-{state.best_global_step}" / WEIGHTS)
+    else:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        state = trainer.state
     model.network.eval()
-    state = trainer.state
     return Fitted(model, float(state.best_metric or 0.0), int(state.best_global_step or 0), state.global_step, bf16)
+
+
+def _has_ended(state: TrainerState, training: TrainingConfig) -> bool:
+    """Return whether training was over when this state was saved: all epochs done, or patience used up."""
+    saved: Any = state.stateful_callbacks
+    waited = int(saved[EarlyStoppingCallback.__name__]["attributes"]["early_stopping_patience_counter"])
+    return state.global_step >= state.max_steps or waited >= training.patience
 
 
 def _rows(model: CrossEncoder, pairs: Sequence[Pair]) -> tuple[datasets.Dataset, list[int]]:

@@ -78,9 +78,10 @@ def _train(config: TrainConfig, dataset: Dataset, resumed: str | None) -> None:
         folder = home() / "unfinished" / run_id
         if resumed is None:
             folder.mkdir(parents=True)
+            log_inputs(config, dataset)
+            # Last, so that a run which can be resumed has all its inputs recorded.
             state = {"config": config.model_dump(mode="json"), "data": dataset.fingerprints()}
             (folder / _CONFIG).write_text(json.dumps(state), encoding="utf-8")
-            log_inputs(config, dataset)
         _say(f"run {run_id} ({active.info.run_name})")
         try:
             model, steps = _fit(config, dataset, folder / _CHECKPOINTS)
