@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from stancekit.errors import UserError, nearest
+from stancekit.paths import siblings
 
 ROW_SUFFIXES = (".jsonl", ".csv", ".parquet")
 STANDARD_STREAM = "-"
@@ -63,8 +64,7 @@ def read_rows(path: Path | str) -> Iterator[Row]:
     path = Path(path)
     suffix = row_suffix(str(path), "input")
     if not path.is_file():
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise UserError(f"input: no file '{path}'{nearest(path.name, siblings)}")
+        raise UserError(f"input: no file '{path}'{nearest(path.name, siblings(path))}")
     if path.stat().st_size == 0:
         raise UserError(f"input: '{path}' is empty; expected at least one row")
     try:

@@ -46,5 +46,10 @@ def find_file(name: str, what: str) -> Path:
     for path in candidates:
         if path.exists():
             return path
-    siblings = [p.name for path in candidates if path.parent.is_dir() for p in path.parent.iterdir()]
-    raise UserError(f"{what}: no file or folder '{name}'{nearest(given.name, siblings)}")
+    known = [sibling for path in candidates for sibling in siblings(path)]
+    raise UserError(f"{what}: no file or folder '{name}'{nearest(given.name, known)}")
+
+
+def siblings(path: Path) -> list[str]:
+    """Return the names in the folder that ``path`` would lie in; none where there is no such folder."""
+    return [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []

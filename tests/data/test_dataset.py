@@ -131,7 +131,7 @@ def test_when_a_further_test_set_is_named_then_it_is_read_and_checked(tmp_path: 
     rows = [{k: v for k, v in row.items() if k not in ("topic", "split")} for row in labelled_rows(8, seed=5)]
     other = write_jsonl(tmp_path / "other.jsonl", rows)
     dataset = load_dataset(config(labelled_file, mine=str(other)))
-    assert len(dataset.tests["mine"]) == 8 and set(dataset.fingerprints()) == {"train", "dev", "test", "mine"}
+    assert len(dataset.tests["mine"]) == 8 and set(dataset.fingerprints) == {"train", "dev", "test", "mine"}
 
 
 def test_when_the_file_is_missing_then_the_command_line_says_so_without_a_traceback(

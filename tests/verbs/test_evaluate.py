@@ -39,6 +39,11 @@ def test_when_all_splits_are_asked_for_then_every_row_is_scored(cli: CliRunner, 
     assert "on 120 pairs of" in cli("evaluate", f"data.path={labelled_file}", "split=all")
 
 
+def test_when_the_split_column_is_empty_then_the_file_has_no_splits(cli: CliRunner, tmp_path: Path) -> None:
+    rows = [row | {"split": ""} for row in labelled_rows(20)]
+    assert "on 20 pairs of" in cli("evaluate", f"data.path={write_jsonl(tmp_path / 'mine.jsonl', rows)}")
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

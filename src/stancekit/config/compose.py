@@ -169,11 +169,12 @@ def _register_experiments() -> None:
 
 def _compose(verb: str, overrides: list[Override], own: Path | None) -> dict[str, Any]:
     for_hydra, after = [], []
+    chosen_from = groups(verb, own)
     if own:
         for_hydra.append(f"hydra.searchpath=['file://{own}']")
     for override in overrides:
         key = override.key_or_group
-        if key in groups(verb) or override.is_delete():
+        if key in chosen_from or override.is_delete():
             for_hydra.append(str(override.input_line))
         elif (config_dir() / key).is_dir():
             # Hydra would take `predict model=FOLDER` for a choice from the group that only `train` uses.

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from stancekit.config.schema import DataConfig, SplitConfig
@@ -30,8 +31,9 @@ class Dataset:
     dev: list[Pair]
     tests: dict[str, list[Pair]]
 
+    @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """Return the fingerprint of every part."""
+        """The fingerprint of every part."""
         parts = {"train": self.train, "dev": self.dev, **self.tests}
         return {name: fingerprint(pairs) for name, pairs in parts.items()}
 

@@ -35,7 +35,7 @@ def config_hash(config: TrainConfig) -> str:
 
 def run_tags(config: TrainConfig, dataset: Dataset) -> dict[str, str]:
     """Return the tags that say what a run was made from: config hash, data fingerprints, code."""
-    fingerprints = {f"stancekit.data.{part}": value for part, value in dataset.fingerprints().items()}
+    fingerprints = {f"stancekit.data.{part}": value for part, value in dataset.fingerprints.items()}
     commit, dirty = _git_state()
     return {
         "stancekit.version": __version__,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from stancekit.config.schema import TrackingConfig
 from stancekit.errors import UserError, nearest
 from stancekit.models.saved import MANIFEST
+from stancekit.paths import siblings
 from stancekit.tracking.logging import MODEL_ARTIFACT
 from stancekit.tracking.store import open_store, store_uri
 
@@ -44,10 +45,8 @@ def find_model(model: str, tracking: TrackingConfig) -> Path:
     elif re.match(r"(runs|models):/", model):
         uri = model
     else:
-        siblings = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
-        wrong = (
-            "is a file" if folder.exists() else f"no such folder{nearest(folder.name, [DEFAULT, LATEST, *siblings])}"
-        )
+        close = nearest(folder.name, [DEFAULT, LATEST, *siblings(folder)])
+        wrong = "is a file" if folder.exists() else f"no such folder{close}"
         raise UserError(
             f"model: '{model}': {wrong}\n  expected: default, latest, the folder of a saved model, "
             "runs:/RUN_ID/model, models:/NAME@ALIAS or a run id"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import traceback
@@ -28,8 +27,12 @@ def process_tags() -> dict[str, str]:
     return {
         "stancekit.host": socket.gethostname(),
         "stancekit.pid": str(me.pid),
-        "stancekit.pid_started": f"{me.create_time():.2f}",
+        "stancekit.pid_started": _started(me),
     }
+
+
+def _started(process: psutil.Process) -> str:
+    return f"{process.create_time():.2f}"
 
 
 @contextmanager
@@ -100,12 +103,10 @@ def close_dead_runs(client: MlflowClient, experiment: str) -> list[str]:
 
 
 def _alive(tags: Mapping[str, str]) -> bool:
-    pid = int(tags["stancekit.pid"])
-    if pid == os.getpid():
-        return tags["stancekit.pid_started"] == process_tags()["stancekit.pid_started"]
     try:
+        process = psutil.Process(int(tags["stancekit.pid"]))
         # A process id alone is not enough: it is given out again.
-        return f"{psutil.Process(pid).create_time():.2f}" == tags["stancekit.pid_started"]
+        return _started(process) == tags["stancekit.pid_started"]
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

@@ -58,7 +58,7 @@ def run(config: EvaluateConfig) -> None:
 def _rows(config: DataConfig, split: str | None) -> tuple[Path, list[Pair]]:
     path = find_file(config.path, "data.path")
     pairs = read_labelled(path)
-    found = {str(pair.column("split")) for pair in pairs if pair.column("split") is not None}
+    found = {str(pair.column("split")) for pair in pairs if pair.column("split")}
     if split == ALL or (split is None and not found):
         return path, pairs
     wanted = split or "test"

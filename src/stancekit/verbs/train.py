@@ -52,8 +52,8 @@ def run(config: TrainConfig) -> None:
         # Here, and not only when it is loaded: a missing encoder must not begin a run.
         locate(config.model.encoder)
     dataset = load_dataset(config.data, config.training.limit_rows)
-    if resumed and resumed.data != dataset.fingerprints():
-        changed = [part for part, value in dataset.fingerprints().items() if resumed.data.get(part) != value]
+    if resumed and resumed.data != dataset.fingerprints:
+        changed = [part for part, value in dataset.fingerprints.items() if resumed.data.get(part) != value]
         raise UserError(f"resume={resumed.run_id}: the data has changed since ({', '.join(changed)}); start a new run")
     _say(f"data: {dataset.sources['train']}")
     for name, pairs in {"train": dataset.train, "dev": dataset.dev, **dataset.tests}.items():
@@ -80,7 +80,7 @@ def _train(config: TrainConfig, dataset: Dataset, resumed: str | None) -> None:
             folder.mkdir(parents=True)
             log_inputs(config, dataset)
             # Last, so that a run which can be resumed has all its inputs recorded.
-            state = {"config": config.model_dump(mode="json"), "data": dataset.fingerprints()}
+            state = {"config": config.model_dump(mode="json"), "data": dataset.fingerprints}
             (folder / _CONFIG).write_text(json.dumps(state), encoding="utf-8")
         _say(f"run {run_id} ({active.info.run_name})")
         try:
@@ -102,7 +102,7 @@ def _train(config: TrainConfig, dataset: Dataset, resumed: str | None) -> None:
             _say(f"{split:<8}{scores['macro_f1']:>9.3f}{scores['macro_f1_outcomes']:>10.3f}   {each}")
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             saved = Path(temporary) / _SAVED
-            save_model(model, saved, config.model, config.model_dump(mode="json"), dataset.fingerprints())
+            save_model(model, saved, config.model, config.model_dump(mode="json"), dataset.fingerprints)
             version = log_model(client, saved, config.tracking.registered_model, dataset.dev[:2])
         trial = config.training.limit_rows is not None or config.model.kind != "cross_encoder"
         promoted = promote(
@@ -110,7 +110,7 @@ def _train(config: TrainConfig, dataset: Dataset, resumed: str | None) -> None:
             config.tracking,
             version,
             dev_score,
-            dataset.fingerprints()["dev"],
+            dataset.fingerprints["dev"],
             eligible=not trial,
         )
     shutil.rmtree(folder)
