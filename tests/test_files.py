@@ -148,7 +148,7 @@ def test_when_the_file_is_no_good_then_the_error_says_what_was_expected(
     [
         (
             b'statement,target\na,t\n"b,t\nc,t\n',
-            r"'.*rows.csv', line 3: a quotation mark opens a cell that is never closed",
+            r"'.*rows.csv', line 3, column 'statement': a quotation mark opens a cell that is never closed",
         ),
         (b"statement,note,note\na,b,c\n", "has the column 'note' twice"),
         ("statement,target\na,b\n".encode("utf-16"), "is not UTF-8: it looks like UTF-16"),

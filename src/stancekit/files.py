@@ -1,4 +1,4 @@
-"""Rows in and out: JSONL, CSV and Parquet, streamed; output appears under its name only when it is whole."""
+"""Rows in and out: JSONL, CSV and Parquet (TSV in alone), streamed; a file appears only when it is whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import os
 import pickle
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,8 @@ from stancekit.errors import UserError, nearest
 from stancekit.paths import siblings
 
 ROW_SUFFIXES = (".jsonl", ".csv", ".parquet")
+INPUT_SUFFIXES = (*ROW_SUFFIXES, ".tsv")
+"""TSV is read as its media type defines it, without quoting: not every text could be written so."""
 STANDARD_STREAM = "-"
 _PARQUET_BATCH = 1024
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -37,23 +39,26 @@ class Row:
     error: str | None = None
 
 
-def row_suffix(name: str, what: str) -> str:
+def row_suffix(name: str, what: str, valid: Sequence[str] = ROW_SUFFIXES) -> str:
     """Return the suffix of a row file.
 
     Raises:
-        UserError: the suffix is none of ``ROW_SUFFIXES``.
+        UserError: the suffix is none of the ``valid`` ones.
     """
     suffix = Path(name).suffix.lower()
-    if suffix not in ROW_SUFFIXES:
-        close = nearest(suffix, ROW_SUFFIXES) if suffix else ""
-        raise UserError(f"{what}: '{name}' is no row format; expected {', '.join(ROW_SUFFIXES)}{close}")
+    if suffix not in valid:
+        close = nearest(suffix, valid) if suffix else ""
+        raise UserError(f"{what}: '{name}' is no row format; expected {', '.join(valid)}{close}")
     return suffix
 
 
-def read_rows(path: Path | str) -> Iterator[Row]:
-    """Yield the rows of a JSONL, CSV or Parquet file, or of JSONL on standard input (``-``).
+def read_rows(path: Path | str, number_twins: bool = False) -> Iterator[Row]:
+    """Yield the rows of a JSONL, CSV, TSV or Parquet file, or of JSONL on standard input (``-``).
 
     A row that cannot be read is yielded with ``error`` set; the rows after it are read all the same.
+
+    Args:
+        number_twins: in CSV and TSV, call the second column of one name ``name.1``, and so on, instead of refusing it.
 
     Raises:
         UserError: the file is missing, empty, unreadable or of another format.
@@ -62,7 +67,7 @@ def read_rows(path: Path | str) -> Iterator[Row]:
         yield from _jsonl(sys.stdin.buffer)
         return
     path = Path(path)
-    suffix = row_suffix(str(path), "input")
+    suffix = row_suffix(str(path), "input", INPUT_SUFFIXES)
     if not path.is_file():
         raise UserError(f"input: no file '{path}'{nearest(path.name, siblings(path))}")
     if path.stat().st_size == 0:
@@ -72,7 +77,8 @@ def read_rows(path: Path | str) -> Iterator[Row]:
             yield from _parquet(path)
         else:
             with path.open("rb") as stream:
-                yield from _jsonl(stream) if suffix == ".jsonl" else _csv(stream, path)
+                delimiter = "\t" if suffix == ".tsv" else ","
+                yield from _jsonl(stream) if suffix == ".jsonl" else _csv(stream, path, delimiter, number_twins)
     except OSError as error:
         raise UserError(f"input: '{path}' cannot be read: {error.strerror or error}") from error
 
@@ -108,32 +114,46 @@ def _whole_characters(number: int, values: dict[str, Any]) -> Row:
     return Row(number, values)
 
 
-def _csv(stream: BinaryIO, path: Path) -> Iterator[Row]:
+def _csv(stream: BinaryIO, path: Path, delimiter: str, number_twins: bool) -> Iterator[Row]:
     csv.field_size_limit(sys.maxsize)
     if stream.read(2) in _UTF16:
         raise UserError(f"input: '{path}' is not UTF-8: it looks like UTF-16; save it as UTF-8")
     stream.seek(0)
     # Bytes that are no UTF-8 come through as lone surrogates, so that one bad cell costs one row and not the file.
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.DictReader(text, restkey="", restval=None, strict=True)
+    lines = _Lines(text)
+    reader: csv.DictReader[str] = csv.DictReader(
+        lines,
+        restkey="",
+        restval=None,
+        delimiter=delimiter,
+        quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL,
+        strict=True,
+    )
     if not reader.fieldnames:
         raise UserError(f"input: '{path}' has no header row")
+    if number_twins:
+        names = list(reader.fieldnames)
+        reader.fieldnames = [f"{n}.{k}" if (k := names[:i].count(n)) else n for i, n in enumerate(names)]
     if twice := sorted({name for name in reader.fieldnames if list(reader.fieldnames).count(name) > 1}):
         raise UserError(f"input: '{path}' has the column '{twice[0]}' twice; expected a name of its own for each")
     number = 0
     while True:
         number += 1
         begun = reader.line_num + 1
+        lines.seen.clear()
         try:
             values = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
+            column = _broken_column("".join(lines.seen), list(reader.fieldnames))
             if "unexpected end of data" in str(error):
                 raise UserError(
-                    f"input: '{path}', line {begun}: a quotation mark opens a cell that is never closed"
+                    f"input: '{path}', line {begun}, column '{column}': "
+                    "a quotation mark opens a cell that is never closed"
                 ) from error
-            yield Row(number, error=f"not CSV: {error}")
+            yield Row(number, error=f"not CSV in column '{column}': {error}")
             continue
         extra = values.pop("", None) if "" not in reader.fieldnames else None
         if extra:
@@ -143,6 +163,40 @@ def _csv(stream: BinaryIO, path: Path) -> Iterator[Row]:
             yield Row(number, clean, f"not UTF-8: column '{bad[0]}'")
         else:
             yield Row(number, values)
+
+
+class _Lines:
+    """The lines of a text, of which those since the last ``clear`` are kept, to say where a row breaks off."""
+
+    def __init__(self, text: Iterable[str]) -> None:
+        self._text = iter(text)
+        self.seen: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._text)
+        self.seen.append(line)
+        return line
+
+
+def _broken_column(record: str, names: Sequence[str]) -> str:
+    """Return the name of the cell in which a quotation mark has no partner or is followed by more text."""
+    cell, quoted, begun = 0, False, True
+    for i, sign in enumerate(record):
+        if quoted:
+            if sign == '"':
+                quoted = False
+                # A doubled quotation mark closes and opens again, and so stays within its cell.
+                if record[i + 1 : i + 2] not in ("", ",", '"', "\r", "\n"):
+                    break
+        elif sign == '"' and (begun or record[i - 1] == '"'):
+            quoted = True
+        elif sign == ",":
+            cell += 1
+        begun = not quoted and sign == ","
+    return names[cell] if cell < len(names) else str(cell + 1)
 
 
 def _has_surrogate(text: str) -> bool:

@@ -18,7 +18,7 @@ REQUIRED = {
     "predict": ["input=a", "output=b.jsonl"],
     "ui": [],
 }
-NEEDS = {"model/folder": ["model.encoder.path=x"], "data/file": ["data.path=x"]}
+NEEDS = {"model/folder": ["model.encoder.path=x"]}
 
 
 def all_yaml() -> list[Path]:
@@ -45,7 +45,8 @@ def test_when_a_yaml_ships_then_it_composes_and_validates(path: Path) -> None:
         assert users, f"nothing includes {path}"
     else:
         verb = next(v for v in VERB_SCHEMAS if group in groups(v))
-        load_config(verb, [f"{group}={path.stem}", *NEEDS.get(f"{group}/{path.stem}", []), *REQUIRED[verb]])
+        needs = ["data.path=x"] if group == "data" and "path: ???" in path.read_text() else []
+        load_config(verb, [f"{group}={path.stem}", *needs, *NEEDS.get(f"{group}/{path.stem}", []), *REQUIRED[verb]])
 
 
 def test_when_every_word_is_wrong_then_one_message_names_them_all(cli: CliRunner) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stancekit.config.schema import DataConfig, SplitConfig
-from stancekit.data.dataset import fingerprint, label_counts, load_dataset, read_labelled, split_rows
+from stancekit.config.data import DataConfig, SplitConfig
+from stancekit.data.corpus import read_labelled
+from stancekit.data.dataset import fingerprint, label_counts, load_dataset, split_rows
 from stancekit.data.leaks import refuse_leaks, shingles
 from stancekit.errors import UserError
 from stancekit.pairs.model import Pair
@@ -119,7 +120,7 @@ def test_when_near_copies_just_reach_the_threshold_then_every_one_is_found() -> 
         grams = shingles(one), shingles(other)
         assert 0.8 <= len(grams[0] & grams[1]) / len(grams[0] | grams[1]) < 0.9
         with pytest.raises(UserError, match="near-copies in train and in test"):
-            refuse_leaks({"train": [Pair(one, "t")], "test": [Pair(other, "t")]}, (), Path("x"))
+            refuse_leaks({"train": [Pair(one, "t")], "test": [Pair(other, "t")]}, (), {}, Path("x"))
 
 
 def test_when_a_column_to_keep_apart_is_not_there_then_it_is_said(labelled_file: Path) -> None:

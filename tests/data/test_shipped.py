@@ -14,7 +14,8 @@ from sklearn.metrics import cohen_kappa_score
 
 from stancekit.config.compose import load_config
 from stancekit.config.schema import TrainConfig
-from stancekit.data.dataset import load_dataset, read_labelled
+from stancekit.data.corpus import read_labelled
+from stancekit.data.dataset import load_dataset
 from stancekit.labels import OUTCOMES, STANCES
 from stancekit.pairs.targets import load_targets
 from stancekit.paths import shipped_root

@@ -24,7 +24,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
-from stancekit.config.schema import VERB_SCHEMAS, Schema
+from stancekit.config.base import Schema
+from stancekit.config.data import CorpusConfig
+from stancekit.config.schema import VERB_SCHEMAS
 from stancekit.errors import UserError, nearest
 from stancekit.paths import shipped_root
 
@@ -72,7 +74,7 @@ def _members(annotation: Any) -> Iterator[Any]:
 
 
 def known_keys(schema: type[BaseModel], prefix: str = "") -> dict[str, set[Any]]:
-    """Return every dotted key that ``schema`` allows, with the types that it takes; ``a.*`` marks a free mapping."""
+    """Return every dotted key that ``schema`` allows, with the types that it takes; ``*`` stands for any name."""
     keys: dict[str, set[Any]] = {}
     for name, field in schema.model_fields.items():
         members = set(_members(field.annotation))
@@ -82,12 +84,25 @@ def known_keys(schema: type[BaseModel], prefix: str = "") -> dict[str, set[Any]]
                 for key, types_ in known_keys(member, f"{prefix}{name}.").items():
                     keys.setdefault(key, set()).update(types_)
             elif typing.get_origin(member) is dict:
-                keys.setdefault(f"{prefix}{name}.*", set()).add(typing.get_args(member)[1])
+                value = typing.get_args(member)[1]
+                keys.setdefault(f"{prefix}{name}.*", set()).update(_members(value))
+                if isinstance(value, type) and issubclass(value, BaseModel):
+                    keys.update(known_keys(value, f"{prefix}{name}.*."))
     return keys
 
 
+def _known(key: str, keys: dict[str, set[Any]]) -> str:
+    """Return the known key that ``key`` is an instance of, with ``*`` for a free name, or ``key`` itself."""
+    parts = key.split(".")
+    for i in range(len(parts)):
+        general = ".".join([*parts[:i], "*", *parts[i + 1 :]])
+        if key not in keys and general in keys:
+            return general
+    return key
+
+
 def _key_types(key: str, keys: dict[str, set[Any]]) -> set[Any] | None:
-    return keys.get(key) or keys.get(f"{key.rpartition('.')[0]}.*")
+    return keys.get(_known(key, keys))
 
 
 def _quoted(words: str, keys: dict[str, set[Any]], multirun: bool) -> str:
@@ -167,7 +182,8 @@ def _register_experiments() -> None:
         )
 
 
-def _compose(verb: str, overrides: list[Override], own: Path | None) -> dict[str, Any]:
+def _compose(verb: str, overrides: list[Override], own: Path | None) -> tuple[dict[str, Any], list[str]]:
+    """Return the composed values, and what is wrong with the names in them."""
     for_hydra, after = [], []
     chosen_from = groups(verb, own)
     if own:
@@ -191,14 +207,38 @@ def _compose(verb: str, overrides: list[Override], own: Path | None) -> dict[str
     missing = OmegaConf.missing_keys(composed)
     for key in missing:
         OmegaConf.update(composed, key, None)
-    values = OmegaConf.to_container(composed, resolve=True)
+    values: Any = OmegaConf.to_container(composed, resolve=True)
     for key in missing:
         *parents, last = key.split(".")
         holder: Any = values
         for parent in parents:
             holder = holder[parent]
+        # The schema may have a default for it, which is not meant where the YAML asks for a value.
         del holder[last]
-    return typing.cast(dict[str, Any], values)
+    problems = [f"{key}: a value is needed; give {key}=…" for key in missing]
+    if isinstance(values.get("data"), dict):
+        problems += _with_corpora(values["data"].get("mix") or {}, own)
+    return values, problems
+
+
+def _with_corpora(mix: dict[str, Any], own: Path | None) -> list[str]:
+    """Put the configuration of its corpus into every source of a mix; return what is wrong with the names.
+
+    So a recorded configuration says all, and does not change with a YAML that it once named.
+    """
+    folders = [folder / "data" for folder in (own, config_dir()) if folder]
+    names = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+    problems = []
+    for name, source in mix.items():
+        if name not in names:
+            problems.append(f"data.mix.{name}: no such corpus{nearest(name, names)} (valid: {', '.join(names)})")
+        elif isinstance(source, dict) and source.get("corpus") is None:
+            file = next(path for folder in folders if (path := folder / f"{name}.yaml").is_file())
+            corpus = yaml.safe_load(file.read_text(encoding="utf-8"))
+            # What belongs to a corpus when it is trained on by itself.
+            kept = {key: value for key, value in corpus.items() if key in CorpusConfig.model_fields}
+            source["corpus"] = kept | ({"path": source["path"]} if source.get("path") else {})
+    return problems
 
 
 def load_config(verb: str, words: list[str], own: Path | None = None) -> Schema:
@@ -219,10 +259,10 @@ def load_config(verb: str, words: list[str], own: Path | None = None) -> Schema:
             raise UserError(f"--config-dir: no folder '{own}'; expected one in the layout of {config_dir()}")
     parsed, problems = _parse(verb, words, own)
     try:
-        values = _compose(verb, parsed, own)
+        values, wrong = _compose(verb, parsed, own)
     except (HydraException, OmegaConfBaseException) as error:
         raise _refused(verb, [*problems, " ".join(str(error).split())]) from error
-    return validate(verb, values, problems)
+    return validate(verb, values, [*problems, *wrong])
 
 
 def validate(verb: str, values: dict[str, Any], problems: Sequence[str] = ()) -> Schema:
@@ -247,12 +287,13 @@ def _said(error: Any, keys: dict[str, set[Any]]) -> str:
     *parents, last = (str(part) for part in error["loc"])
     key = ""
     for parent in parents:
-        key = f"{key}.{parent}".lstrip(".") if f"{key}.{parent}".lstrip(".") in keys else key
+        longer = f"{key}.{parent}".lstrip(".")
+        key = longer if _known(longer, keys) in keys else key
     key = f"{key}.{last}".lstrip(".")
     if error["type"] == "missing":
         return f"{key}: a value is needed; give {key}=…"
     if error["type"] == "extra_forbidden":
         elsewhere = f"{key}: not a key of the chosen {key.rpartition('.')[0]}"
-        return elsewhere if key in keys else f"{key}: unknown key{nearest(key, keys)}"
+        return elsewhere if _known(key, keys) in keys else f"{key}: unknown key{nearest(key, keys)}"
     found = repr(error["input"])
     return f"{key}: {error['msg']}, found {found if len(found) < 80 else found[:77] + '…'}"

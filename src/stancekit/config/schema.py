@@ -6,22 +6,12 @@ be given by a YAML file or on the command line.
 
 from __future__ import annotations
 
-import string
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field
 
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-Positive = Annotated[int, Field(gt=0)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-GivenText = Annotated[str, Field(min_length=1)]
-
-
-class Schema(BaseModel):
-    """Frozen, and closed to unknown names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+from stancekit.config.base import Fraction, GivenText, Positive, Revision, Schema, Sha256, fields_of
+from stancekit.config.data import DataConfig
 
 
 class PackageEncoder(Schema):
@@ -54,19 +44,15 @@ class FolderEncoder(Schema):
 EncoderConfig = Annotated[PackageEncoder | HubEncoder | FolderEncoder, Field(discriminator="source")]
 
 
-def _fields_of(template: str) -> set[str]:
-    return {field for _, field, _, _ in string.Formatter().parse(template) if field is not None}
-
-
 def _statement_template(template: str) -> str:
-    fields = _fields_of(template)
+    fields = fields_of(template)
     if "statement" not in fields or fields - {"statement", "holder"}:
         raise ValueError("expected a template with {statement} and, if wanted, {holder}")
     return template
 
 
 def _target_template(template: str) -> str:
-    if _fields_of(template) != {"target"}:
+    if fields_of(template) != {"target"}:
         raise ValueError("expected a template with {target} and no other field")
     return template
 
@@ -126,30 +112,6 @@ class FrozenEmbeddingsConfig(Schema):
 ModelConfig = Annotated[
     CrossEncoderConfig | MajorityConfig | TfidfConfig | FrozenEmbeddingsConfig, Field(discriminator="kind")
 ]
-
-
-class SplitConfig(Schema):
-    """How rows are split when the file has no ``split`` column: whole groups of equal ``by`` stay together."""
-
-    by: GivenText
-    dev: Fraction
-    test: Fraction
-
-    @model_validator(mode="after")
-    def _leaves_training_rows(self) -> SplitConfig:
-        if self.dev + self.test >= 1:
-            raise ValueError("dev and test together must leave rows to train on")
-        return self
-
-
-class DataConfig(Schema):
-    """Labelled pairs. Relative paths are looked up in the working folder first, then among what ships."""
-
-    name: str
-    path: GivenText
-    split: SplitConfig
-    disjoint: tuple[str, ...]
-    tests: dict[str, str]
 
 
 class TrainingConfig(Schema):

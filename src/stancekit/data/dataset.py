@@ -10,26 +10,35 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from stancekit.config.schema import DataConfig, SplitConfig
+from stancekit.config.data import DataConfig, SplitConfig
+from stancekit.data.corpus import read_corpus, read_labelled
 from stancekit.data.leaks import refuse_leaks
+from stancekit.data.mix import MixCount, mix_in, without_copies
 from stancekit.errors import UserError, nearest
-from stancekit.files import read_rows
 from stancekit.labels import OUTCOMES
-from stancekit.pairs.model import Pair, pair_from_row
+from stancekit.pairs.model import Pair
 from stancekit.paths import find_file
 
 SPLITS = ("train", "dev", "test")
+FURTHER_TEST = "test_"
+"""How the names of further test splits begin."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Train and dev rows, and every test set by its name; ``sources`` says which file each came from."""
+    """Train and dev rows, and every test set by its name; ``sources`` says which file each came from.
+
+    ``train`` holds the corpus's own rows, less those ``removed`` because dev or test has them too, and then those of
+    the further sources, counted in ``mixed``.
+    """
 
     name: str
     sources: dict[str, Path]
     train: list[Pair]
     dev: list[Pair]
     tests: dict[str, list[Pair]]
+    removed: int
+    mixed: dict[str, MixCount]
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -44,48 +53,19 @@ def fingerprint(pairs: Iterable[Pair]) -> str:
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
 
-def read_labelled(path: Path) -> list[Pair]:
-    """Return the labelled pairs of a file.
-
-    Raises:
-        UserError: a row cannot be read, a column is missing or a label is unknown; names the file and the row.
-    """
-    pairs = []
-    for row in read_rows(path):
-        where = f"{path}, row {row.number}"
-        if row.error:
-            raise UserError(f"{where}: {row.error}")
-        if missing := [name for name in ("statement", "target", "label") if name not in row.values]:
-            raise UserError(
-                f"{where}: no column {', '.join(map(repr, missing))}{nearest(missing[0], row.values)}\n"
-                f"  found: {', '.join(row.values)}\n"
-                "  expected: statement, target, label and, if known, holder, id, split"
-            )
-        try:
-            pair = pair_from_row(row.values)
-        except ValueError as error:
-            raise UserError(f"{where}: {error}") from error
-        if pair.label not in OUTCOMES:
-            close = nearest(str(pair.label), OUTCOMES)
-            raise UserError(f"{where}: unknown label {pair.label!r}{close} (valid: {', '.join(OUTCOMES)})")
-        pairs.append(pair)
-    if not pairs:
-        raise UserError(f"{path}: no rows; expected at least one labelled pair")
-    return pairs
-
-
 def load_dataset(config: DataConfig, limit: int | None = None) -> Dataset:
-    """Return the training, dev and test rows that ``config`` names, checked against leaks.
+    """Return the training, dev and test rows that ``config`` names, checked against leaks, further sources mixed in.
 
     Args:
-        limit: keep only so many training rows, the first.
+        limit: keep only so many of its own training rows, the first.
 
     Raises:
         UserError: a file is bad, a split is empty, training has one class only, or a story, topic or near-copy stands
             on both sides of a split.
     """
-    path = find_file(config.path, "data.path")
-    parts = split_rows(read_labelled(path), config.split, path)
+    corpus = read_corpus(config)
+    path = corpus.path
+    parts = split_rows(corpus.pairs, config.split, path)
     parts["train"] = parts["train"][:limit]
     for name in ("train", "dev"):
         if not parts[name]:
@@ -95,10 +75,10 @@ def load_dataset(config: DataConfig, limit: int | None = None) -> Dataset:
             f"{path}: all {len(parts['train'])} training rows are labelled '{labels.pop()}'; "
             f"expected at least two of {', '.join(OUTCOMES)}"
         )
-    tests = {"test": parts["test"]} if parts["test"] else {}
+    tests = {name: pairs for name, pairs in parts.items() if name not in ("train", "dev") and pairs}
     sources = dict.fromkeys(("train", "dev", *tests), path)
     for name, test_path in config.tests.items():
-        if name in SPLITS:
+        if name in parts:
             raise UserError(f"data.tests.{name}: '{name}' is the name of a split; choose another")
         sources[name] = find_file(test_path, f"data.tests.{name}")
         tests[name] = read_labelled(sources[name])
@@ -109,41 +89,66 @@ def load_dataset(config: DataConfig, limit: int | None = None) -> Dataset:
                 f"data.disjoint: no training row has the column '{column}'{nearest(column, columns)} "
                 f"(columns: {', '.join(columns)})"
             )
-    refuse_leaks({"train": parts["train"], "dev": parts["dev"], **tests}, config.disjoint, path)
-    return Dataset(config.name, sources, parts["train"], parts["dev"], tests)
+    held_out = {"dev": parts["dev"], **tests}
+    removed = 0
+    if config.overlap == "remove":
+        kept = without_copies(parts["train"], held_out)
+        removed = len(parts["train"]) - len(kept)
+        parts["train"] = kept
+    else:
+        refuse_leaks({"train": parts["train"], **held_out}, config.disjoint, config.shared, path)
+    further, mixed = mix_in(config.mix, len(parts["train"]), held_out)
+    return Dataset(config.name, sources, parts["train"] + further, parts["dev"], tests, removed, mixed)
 
 
 def split_rows(pairs: Sequence[Pair], config: SplitConfig, path: Path) -> dict[str, list[Pair]]:
     """Return the pairs by split: by their ``split`` column or, without one, whole groups of equal ``by`` together.
 
-    A group falls into the same split on every machine and whatever other rows there are: its hash decides.
+    A group falls into the same split on every machine and whatever other rows there are: its hash decides. Where the
+    splits are given and dev is not among them, its share is taken from train in the same way.
 
     Raises:
         UserError: an unknown split name, or no row has the column to group by.
     """
     parts: dict[str, list[Pair]] = {name: [] for name in SPLITS}
-    if any(pair.column("split") for pair in pairs):
-        for number, pair in enumerate(pairs, 1):
-            split = str(pair.column("split") or "")
-            if split not in parts:
-                valid = ", ".join(SPLITS)
-                close = nearest(split, SPLITS)
-                raise UserError(f"{path}, row {number}: unknown split {split!r}{close} (valid: {valid})")
-            parts[split].append(pair)
+    if not any(pair.column("split") for pair in pairs):
+        _has_column(pairs, config.by, path)
+        for pair in pairs:
+            share = _share(pair, config.by)
+            name = "test" if share < config.test else "dev" if share < config.test + config.dev else "train"
+            parts[name].append(pair)
         return parts
-    if all(pair.column(config.by) is None for pair in pairs):
+    for number, pair in enumerate(pairs, 1):
+        split = str(pair.column("split") or "")
+        if split not in SPLITS and not split.startswith(FURTHER_TEST):
+            valid = ", ".join(SPLITS)
+            close = nearest(split, SPLITS)
+            raise UserError(
+                f"{path}, row {number}: unknown split {split!r}{close} (valid: {valid} and names with {FURTHER_TEST}…)"
+            )
+        parts.setdefault(split, []).append(pair)
+    if not parts["dev"] and config.dev:
+        _has_column(parts["train"], config.by, path)
+        train, parts["train"] = parts["train"], []
+        for pair in train:
+            parts["dev" if _share(pair, config.by) < config.dev else "train"].append(pair)
+    return parts
+
+
+def _has_column(pairs: Sequence[Pair], column: str, path: Path) -> None:
+    if pairs and all(pair.column(column) is None for pair in pairs):
         columns = sorted({*pairs[0].row()})
         raise UserError(
-            f"data.split.by: no row has the column '{config.by}'{nearest(config.by, columns)} "
+            f"{path}: data.split.by: no row has the column '{column}'{nearest(column, columns)} "
             f"(columns: {', '.join(columns)}); data=file keeps equal statements together instead"
         )
-    for pair in pairs:
-        group = pair.column(config.by)
-        digest = hashlib.sha256(str(pair.statement if group is None else group).encode()).digest()
-        share = int.from_bytes(digest[:8], "big") / 2**64
-        name = "test" if share < config.test else "dev" if share < config.test + config.dev else "train"
-        parts[name].append(pair)
-    return parts
+
+
+def _share(pair: Pair, column: str) -> float:
+    """Return the place of a pair's group between 0 and 1, which its hash decides."""
+    group = pair.column(column)
+    digest = hashlib.sha256(str(pair.statement if group is None else group).encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _sizes(parts: dict[str, list[Pair]]) -> str:

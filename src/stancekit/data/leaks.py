@@ -3,35 +3,75 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stancekit.errors import UserError
 from stancekit.pairs.model import Pair
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
 
 NEAR_COPY = 0.8
 """Jaccard similarity of word 3-grams from which two statements count as copies of each other."""
 
 _PERMUTATIONS = 128
-# Well below NEAR_COPY, so that the index proposes practically every pair that the exact similarity then decides on.
-_PROPOSED = 0.5
 
 
-def refuse_leaks(parts: Mapping[str, Sequence[Pair]], disjoint: Sequence[str], path: Path) -> None:
-    """Check every two parts against each other.
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """What stands on both sides of a split: the column, or None for a statement; the value, and where it stands."""
 
-    Raises:
-        UserError: a value of a ``disjoint`` column, a statement or its near-copy stands in two parts; names it.
+    column: str | None
+    value: str
+    parts: tuple[str, str]
+
+    def __str__(self) -> str:
+        """Say what leaks."""
+        one, other = self.parts
+        if self.column is None:
+            return f"near-copies in {one} and in {other}: {self.value[:90]!r}"
+        return f"{self.column} {self.value!r} is in {one} and in {other}"
+
+
+def crossings(
+    parts: Mapping[str, Sequence[Pair]], disjoint: Sequence[str], shared: Mapping[str, Sequence[str]]
+) -> list[Crossing]:
+    """Return the values of ``disjoint`` columns and the statements, or their near-copies, that stand in two parts.
+
+    Args:
+        shared: by part, the columns that it has in common with train on purpose.
     """
-    problems = []
+    found: list[Crossing] = []
     for column in disjoint:
         for one, other in combinations(parts, 2):
+            if "train" in (one, other) and column in {*shared.get(one, ()), *shared.get(other, ())}:
+                continue
             values = {p.column(column) for p in parts[one]} & {p.column(column) for p in parts[other]} - {None}
-            if values:
-                problems.append(f"{column} {sorted(map(str, values))[0]!r} is in {one} and in {other}")
-    problems.extend(_near_copies(parts))
-    if problems:
+            found.extend(Crossing(column, value, (one, other)) for value in sorted(map(str, values)))
+    index = CopyIndex()
+    for part, pairs in parts.items():
+        statements = list(dict.fromkeys(pair.statement for pair in pairs))
+        for statement in statements:
+            if copy := index.copy_of(statement):
+                found.append(Crossing(None, statement, (copy[0], part)))
+        for statement in statements:
+            index.add(part, statement)
+    return found
+
+
+def refuse_leaks(
+    parts: Mapping[str, Sequence[Pair]], disjoint: Sequence[str], shared: Mapping[str, Sequence[str]], path: Path
+) -> None:
+    """Check every two parts against each other, as ``crossings`` does.
+
+    Raises:
+        UserError: something stands in two parts; names it.
+    """
+    if problems := crossings(parts, disjoint, shared):
         listed = "\n".join(f"  - {problem}" for problem in problems[:5])
         more = f"\n  … and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise UserError(
@@ -46,26 +86,40 @@ def shingles(text: str) -> set[str]:
     return {" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2))}
 
 
-def _near_copies(parts: Mapping[str, Sequence[Pair]]) -> list[str]:
-    from datasketch import MinHash, MinHashLSH
+class CopyIndex:
+    """Statements, searched for near-copies of another: MinHash proposes, the exact similarity decides."""
 
-    index = MinHashLSH(threshold=_PROPOSED, num_perm=_PERMUTATIONS)
-    owners: dict[str, tuple[str, str]] = {}
-    problems = []
-    for part, pairs in parts.items():
-        hashed: dict[str, tuple[str, MinHash]] = {}
-        for statement in dict.fromkeys(pair.statement for pair in pairs):
-            grams = shingles(statement)
-            sketch = MinHash(num_perm=_PERMUTATIONS)
-            sketch.update_batch([gram.encode() for gram in sorted(grams)])
-            # The index proposes, the exact similarity decides: MinHash alone errs on short statements.
-            for key in index.query(sketch):
-                other_part, other = owners[key]
-                if len(grams & shingles(other)) / len(grams | shingles(other)) >= NEAR_COPY:
-                    problems.append(f"near-copies in {other_part} and in {part}: {statement[:90]!r}")
-                    break
-            hashed[f"{part}:{len(hashed)}"] = (statement, sketch)
-        for key, (statement, sketch) in hashed.items():
-            owners[key] = (part, statement)
-            index.insert(key, sketch)
-    return problems
+    def __init__(self, threshold: float = NEAR_COPY) -> None:
+        """Take ``threshold``, the Jaccard similarity of word 3-grams from which two statements are copies."""
+        from datasketch import MinHashLSH
+
+        self._threshold = threshold
+        # Below the threshold, so that practically every pair is proposed that the exact similarity then decides on.
+        self._index = MinHashLSH(threshold=threshold - 0.3, num_perm=_PERMUTATIONS)
+        self._held: list[tuple[str, str]] = []
+
+    def add(self, owner: str, statement: str) -> None:
+        """Hold a statement under the name of what it belongs to."""
+        self._index.insert(len(self._held), _sketch(shingles(statement)))
+        self._held.append((owner, statement))
+
+    def copies_of(self, statement: str) -> Iterator[tuple[str, str]]:
+        """Yield the owner and the text of every near-copy that is held, the statement itself included."""
+        grams = shingles(statement)
+        for key in sorted(self._index.query(_sketch(grams))):
+            owner, other = self._held[key]
+            others = shingles(other)
+            if len(grams & others) / len(grams | others) >= self._threshold:
+                yield owner, other
+
+    def copy_of(self, statement: str) -> tuple[str, str] | None:
+        """Return the first near-copy, or None."""
+        return next(self.copies_of(statement), None)
+
+
+def _sketch(grams: set[str]) -> MinHash:
+    from datasketch import MinHash
+
+    sketch = MinHash(num_perm=_PERMUTATIONS)
+    sketch.update_batch([gram.encode() for gram in sorted(grams)])
+    return sketch

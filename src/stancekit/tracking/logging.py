@@ -7,6 +7,7 @@ import json
 import subprocess
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,8 @@ def log_inputs(config: TrainConfig, dataset: Dataset) -> None:
 
     mlflow.log_params(_knobs(config))
     mlflow.log_dict(config.model_dump(mode="json"), "config.yaml")
+    if dataset.mixed:
+        mlflow.log_dict({name: asdict(count) for name, count in dataset.mixed.items()}, "mix.json")
     for context, pairs in {"train": dataset.train, "dev": dataset.dev, **dataset.tests}.items():
         source = dataset.sources[context]
         with warnings.catch_warnings():

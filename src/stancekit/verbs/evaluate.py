@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from stancekit.config.schema import DataConfig, EvaluateConfig
-from stancekit.data.dataset import fingerprint, read_labelled
+from stancekit.config.data import DataConfig
+from stancekit.config.schema import EvaluateConfig
+from stancekit.data.corpus import read_corpus
+from stancekit.data.dataset import fingerprint
 from stancekit.errors import UserError, nearest
 from stancekit.files import whole_file
 from stancekit.labels import OUTCOMES
 from stancekit.pairs.model import Pair
-from stancekit.paths import find_file
 from stancekit.tracking.registry import find_model
 
 ALL = "all"
@@ -56,8 +57,8 @@ def run(config: EvaluateConfig) -> None:
 
 
 def _rows(config: DataConfig, split: str | None) -> tuple[Path, list[Pair]]:
-    path = find_file(config.path, "data.path")
-    pairs = read_labelled(path)
+    corpus = read_corpus(config)
+    path, pairs = corpus.path, corpus.pairs
     found = {str(pair.column("split")) for pair in pairs if pair.column("split")}
     if split == ALL or (split is None and not found):
         return path, pairs

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stancekit.config.schema import PredictConfig
 from stancekit.errors import UserError, nearest
-from stancekit.files import ROW_SUFFIXES, STANDARD_STREAM, Row, parquet_types, read_rows, row_writer
+from stancekit.files import INPUT_SUFFIXES, STANDARD_STREAM, Row, parquet_types, read_rows, row_writer
 from stancekit.pairs.build import Tally, pairs_from_articles
 from stancekit.pairs.targets import load_targets
 from stancekit.paths import find_file
@@ -57,10 +57,10 @@ def _input_rows(config: PredictConfig, tally: Tally) -> Iterator[Row]:
         targets = load_targets(config.targets).targets
         pairs = pairs_from_articles(path, targets, config.articles, config.relevance, tally)
         return (Row(number, pair.row()) for number, pair in enumerate(pairs, 1))
-    if path.suffix.lower() not in ROW_SUFFIXES:
+    if path.suffix.lower() not in INPUT_SUFFIXES:
         raise UserError(
             f"input: '{config.input}' is read as articles, and these need a target list: targets=ukraine_2025 or "
-            f"targets=my_targets.yaml\n  rows are read from {', '.join(ROW_SUFFIXES)} or - (standard input)"
+            f"targets=my_targets.yaml\n  rows are read from {', '.join(INPUT_SUFFIXES)} or - (standard input)"
         )
     rows = read_rows(path)
     first = next(rows, None)

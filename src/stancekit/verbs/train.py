@@ -59,6 +59,10 @@ def run(config: TrainConfig) -> None:
     for name, pairs in {"train": dataset.train, "dev": dataset.dev, **dataset.tests}.items():
         counts = ", ".join(f"{label} {count}" for label, count in label_counts(pairs).items())
         _say(f"  {name:<6} {len(pairs):>5} pairs ({counts})")
+    if dataset.removed:
+        _say(f"  removed from train, because dev or test holds them too: {dataset.removed}")
+    for name, count in dataset.mixed.items():
+        _say(f"  mixed in from {name}: {count}")
     _train(config, dataset, resumed.run_id if resumed else None)
 
 
