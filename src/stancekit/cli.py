@@ -17,6 +17,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "pairs": ("stancekit.verbs.pairs", "split articles into statements and pair them with holders and targets"),
     "train": ("stancekit.verbs.train", "fine-tune a model, evaluate it and record the run in MLflow"),
     "evaluate": ("stancekit.verbs.evaluate", "score a saved model on labelled pairs"),
+    "audit": ("stancekit.verbs.audit", "look for leaks, shortcuts, copies and doubtful labels in labelled pairs"),
+    "annotate": ("stancekit.verbs.annotate", "give pairs to people to label, and take their labels back"),
     "predict": ("stancekit.verbs.predict", "label rows or articles in bulk"),
     "ui": ("stancekit.verbs.ui", "open the MLflow UI on the project's own store"),
 }

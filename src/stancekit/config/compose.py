@@ -283,6 +283,8 @@ def validate(verb: str, values: dict[str, Any], problems: Sequence[str] = ()) ->
 
 
 def _said(error: Any, keys: dict[str, set[Any]]) -> str:
+    if error["type"] == "value_error" and not error["loc"]:
+        return str(error["ctx"]["error"])
     # Pydantic puts the tag of a union member into the location; users never wrote it.
     *parents, last = (str(part) for part in error["loc"])
     key = ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from stancekit.config.base import Fraction, GivenText, Positive, Revision, Schema, Sha256, fields_of
 from stancekit.config.data import DataConfig
@@ -136,6 +136,32 @@ class EvaluationConfig(Schema):
     batch_size: Positive
 
 
+class ShortcutLimits(Schema):
+    """The three-way macro-F1 from which a classifier that sees one column alone is too good."""
+
+    statement: Fraction
+    target: Fraction
+    holder: Fraction
+
+
+class AuditSettings(Schema):
+    """What is looked for in labelled data, and from where on it counts."""
+
+    strict: bool
+    embeddings: bool
+    suspicious: bool
+    near_copy: Annotated[float, Field(gt=0.3, le=1)]
+    alike: Annotated[float, Field(gt=0, le=1)]
+    ngram: Positive
+    ngram_share: Annotated[float, Field(gt=0, le=1)]
+    ngram_least: Positive
+    series: Annotated[int, Field(ge=2)]
+    label_share: Fraction
+    kappa: Fraction
+    shortcuts: ShortcutLimits
+    folds: Annotated[int, Field(ge=2)]
+
+
 class TrackingConfig(Schema):
     """Where runs are recorded and when a model becomes the default."""
 
@@ -176,6 +202,7 @@ class TrainConfig(Schema):
     data: DataConfig
     model: ModelConfig
     training: TrainingConfig
+    audit: AuditSettings
     evaluation: EvaluationConfig
     tracking: TrackingConfig
 
@@ -189,6 +216,35 @@ class EvaluateConfig(Schema):
     data: DataConfig
     evaluation: EvaluationConfig
     tracking: TrackingConfig
+
+
+class AuditConfig(Schema):
+    """``stancekit audit``"""
+
+    output: GivenText | None
+    data: DataConfig
+    model: ModelConfig
+    audit: AuditSettings
+
+
+class AnnotateConfig(Schema):
+    """``stancekit annotate``"""
+
+    export: GivenText | None
+    to: Literal["labelstudio", "csv"]
+    collect: tuple[GivenText, ...]
+    pairs: GivenText | None
+    output: GivenText
+    only: Literal["all", "unlabelled"]
+    seed: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _goes_one_way(self) -> AnnotateConfig:
+        if bool(self.export) == bool(self.collect):
+            raise ValueError("give either export=FILE or collect=[FILE,…]")
+        if self.collect and not self.pairs:
+            raise ValueError("collect needs pairs=FILE, the rows that were exported")
+        return self
 
 
 class PairsConfig(Schema):
@@ -227,6 +283,8 @@ VERB_SCHEMAS: dict[str, type[Schema]] = {
     "pairs": PairsConfig,
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
+    "audit": AuditConfig,
+    "annotate": AnnotateConfig,
     "predict": PredictConfig,
     "ui": UiConfig,
 }

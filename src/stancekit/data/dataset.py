@@ -53,6 +53,33 @@ def fingerprint(pairs: Iterable[Pair]) -> str:
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class Parts:
+    """The rows of a corpus by split, ``train`` and ``dev`` among them, and of further test sets; unchecked yet."""
+
+    path: Path
+    rows: dict[str, list[Pair]]
+    tests: dict[str, list[Pair]]
+    sources: dict[str, Path]
+
+
+def read_parts(config: DataConfig) -> Parts:
+    """Return every part of the data that ``config`` names.
+
+    Raises:
+        UserError: a file is bad, or a test set has the name of a split.
+    """
+    corpus = read_corpus(config)
+    rows = split_rows(corpus.pairs, config.split, corpus.path)
+    sources = dict.fromkeys(rows, corpus.path)
+    for name, path in config.tests.items():
+        if name in rows:
+            raise UserError(f"data.tests.{name}: '{name}' is the name of a split; choose another")
+        sources[name] = find_file(path, f"data.tests.{name}")
+    tests = {name: read_labelled(sources[name]) for name in config.tests}
+    return Parts(corpus.path, rows, tests, sources)
+
+
 def load_dataset(config: DataConfig, limit: int | None = None) -> Dataset:
     """Return the training, dev and test rows that ``config`` names, checked against leaks, further sources mixed in.
 
@@ -63,42 +90,35 @@ def load_dataset(config: DataConfig, limit: int | None = None) -> Dataset:
         UserError: a file is bad, a split is empty, training has one class only, or a story, topic or near-copy stands
             on both sides of a split.
     """
-    corpus = read_corpus(config)
-    path = corpus.path
-    parts = split_rows(corpus.pairs, config.split, path)
-    parts["train"] = parts["train"][:limit]
-    for name in ("train", "dev"):
-        if not parts[name]:
-            raise UserError(f"{path}: the split '{name}' has no rows (rows per split: {_sizes(parts)})")
-    if len(labels := {pair.label for pair in parts["train"]}) < 2:
+    parts = read_parts(config)
+    path, sources = parts.path, parts.sources
+    train, dev = parts.rows["train"][:limit], parts.rows["dev"]
+    tests = {name: pairs for name, pairs in parts.rows.items() if name not in ("train", "dev") and pairs} | parts.tests
+    for name, pairs in (("train", train), ("dev", dev)):
+        if not pairs:
+            raise UserError(f"{path}: the split '{name}' has no rows (rows per split: {_sizes(parts.rows)})")
+    if len(labels := {pair.label for pair in train}) < 2:
         raise UserError(
-            f"{path}: all {len(parts['train'])} training rows are labelled '{labels.pop()}'; "
+            f"{path}: all {len(train)} training rows are labelled '{labels.pop()}'; "
             f"expected at least two of {', '.join(OUTCOMES)}"
         )
-    tests = {name: pairs for name, pairs in parts.items() if name not in ("train", "dev") and pairs}
-    sources = dict.fromkeys(("train", "dev", *tests), path)
-    for name, test_path in config.tests.items():
-        if name in parts:
-            raise UserError(f"data.tests.{name}: '{name}' is the name of a split; choose another")
-        sources[name] = find_file(test_path, f"data.tests.{name}")
-        tests[name] = read_labelled(sources[name])
     for column in config.disjoint:
-        if all(pair.column(column) is None for pair in parts["train"]):
-            columns = sorted(parts["train"][0].row())
+        if all(pair.column(column) is None for pair in train):
+            columns = sorted(train[0].row())
             raise UserError(
                 f"data.disjoint: no training row has the column '{column}'{nearest(column, columns)} "
                 f"(columns: {', '.join(columns)})"
             )
-    held_out = {"dev": parts["dev"], **tests}
+    held_out = {"dev": dev, **tests}
     removed = 0
     if config.overlap == "remove":
-        kept = without_copies(parts["train"], held_out)
-        removed = len(parts["train"]) - len(kept)
-        parts["train"] = kept
+        kept = without_copies(train, held_out)
+        removed, train = len(train) - len(kept), kept
     else:
-        refuse_leaks({"train": parts["train"], **held_out}, config.disjoint, config.shared, path)
-    further, mixed = mix_in(config.mix, len(parts["train"]), held_out)
-    return Dataset(config.name, sources, parts["train"] + further, parts["dev"], tests, removed, mixed)
+        refuse_leaks({"train": train, **held_out}, config.disjoint, config.shared, path)
+    further, mixed = mix_in(config.mix, len(train), held_out)
+    sources = {name: sources[name] for name in ("train", *held_out)}
+    return Dataset(config.name, sources, train + further, dev, tests, removed, mixed)
 
 
 def split_rows(pairs: Sequence[Pair], config: SplitConfig, path: Path) -> dict[str, list[Pair]]:

@@ -32,6 +32,8 @@ class SentenceEmbedder:
         import torch
 
         hidden = int(self._model.config.hidden_size)
+        # Two less than there are positions: RoBERTa's begin at 2.
+        longest = min(_MAX_LENGTH, int(self._model.config.max_position_embeddings) - 2)
         rows = np.zeros((len(texts), hidden), dtype=np.float32)
         by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         with torch.inference_mode():
@@ -41,7 +43,7 @@ class SentenceEmbedder:
                     [texts[i] for i in chosen],
                     padding=True,
                     truncation=True,
-                    max_length=_MAX_LENGTH,
+                    max_length=longest,
                     return_tensors="pt",
                 )
                 states = self._model(**batch).last_hidden_state

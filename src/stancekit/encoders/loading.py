@@ -44,6 +44,25 @@ def load_encoder(auto_class: Any, config: EncoderConfig, **settings: Any) -> tup
         ) from error
 
 
+def load_tokenizer(config: EncoderConfig) -> Any:
+    """Return the tokenizer of an encoder alone.
+
+    Raises:
+        UserError: the encoder cannot be found, its hash is wrong, or a file of it is missing or broken.
+    """
+    from transformers import AutoTokenizer
+
+    quiet_transformers()
+    files = locate(config)
+    try:
+        return AutoTokenizer.from_pretrained(files.location, revision=files.revision or "main", trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"encoder {config.name}: its tokenizer cannot be loaded from '{files.location}': "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+
+
 def quiet_transformers() -> None:
     """Keep transformers' progress bars and load reports off the terminal; its warnings of real trouble stay."""
     from transformers.utils import logging

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stancekit import __version__
+from stancekit.audit.model import Report
+from stancekit.audit.report import write_report
 from stancekit.config.schema import TrainConfig
 from stancekit.data.dataset import Dataset
 from stancekit.labels import OUTCOMES
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from numpy.typing import NDArray
 
-_NOT_HASHED = ("name", "resume", "tracking")
+_NOT_HASHED = ("name", "resume", "tracking", "audit")
 MODEL_ARTIFACT = "model"
 
 
@@ -83,6 +86,18 @@ def log_inputs(config: TrainConfig, dataset: Dataset) -> None:
                 targets="label",
             )
         mlflow.log_input(data, context)
+
+
+def log_audit(report: Report) -> None:
+    """Log what the audit of the data found: the report as text, JSON and page, and how many errors and warnings."""
+    import mlflow
+
+    mlflow.log_metrics(
+        {f"audit/{level}s": sum(f.level == level for f in report.findings) for level in ("error", "warning")}
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        write_report(report, Path(folder))
+        mlflow.log_artifacts(folder, "audit")
 
 
 def _knobs(config: TrainConfig) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stancekit.audit.model import Report
+from stancekit.audit.run import audit
 from stancekit.config.compose import load_config, validate
 from stancekit.config.schema import CrossEncoderConfig, MajorityConfig, TfidfConfig, TrainConfig
-from stancekit.data.dataset import Dataset, label_counts, load_dataset
+from stancekit.data.dataset import Dataset, label_counts, load_dataset, read_parts
 from stancekit.encoders.locate import locate
 from stancekit.errors import UserError, nearest
 from stancekit.paths import home
@@ -63,16 +65,21 @@ def run(config: TrainConfig) -> None:
         _say(f"  removed from train, because dev or test holds them too: {dataset.removed}")
     for name, count in dataset.mixed.items():
         _say(f"  mixed in from {name}: {count}")
-    _train(config, dataset, resumed.run_id if resumed else None)
+    report = audit(config.data, read_parts(config.data), config.audit, config.model)
+    for found in report.errors:
+        _say(f"audit: {found.check}: {found.message}")
+    if config.audit.strict and report.errors:
+        raise UserError(f"audit.strict=true: {len(report.errors)} errors in {report.path}; see `stancekit audit`")
+    _train(config, dataset, report, resumed.run_id if resumed else None)
 
 
-def _train(config: TrainConfig, dataset: Dataset, resumed: str | None) -> None:
+def _train(config: TrainConfig, dataset: Dataset, report: Report, resumed: str | None) -> None:
     # Imported late, so that a mistake in data or config is told before torch and MLflow have been loaded.
     import mlflow
 
     from stancekit.evaluation.evaluate import evaluate
     from stancekit.models.saved import save_model
-    from stancekit.tracking.logging import config_hash, log_inputs, log_model, log_scores, run_tags
+    from stancekit.tracking.logging import config_hash, log_audit, log_inputs, log_model, log_scores, run_tags
 
     started = time.monotonic()
     # MLflow's own names are drawn from the generator that the seed sets, so that runs of one seed would share one.
@@ -83,6 +90,7 @@ def _train(config: TrainConfig, dataset: Dataset, resumed: str | None) -> None:
         if resumed is None:
             folder.mkdir(parents=True)
             log_inputs(config, dataset)
+            log_audit(report)
             # Last, so that a run which can be resumed has all its inputs recorded.
             state = {"config": config.model_dump(mode="json"), "data": dataset.fingerprints}
             (folder / _CONFIG).write_text(json.dumps(state), encoding="utf-8")

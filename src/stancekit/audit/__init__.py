@@ -1,0 +1,1 @@
+"""What is wrong with labelled data: leaks, copies, series, shortcuts, doubtful labels."""
