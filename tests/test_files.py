@@ -209,3 +209,42 @@ def test_when_json_is_written_then_signs_stay_readable(tmp_path: Path) -> None:
         write({"a": "größer “x”"})
     assert "größer “x”" in (tmp_path / "o.jsonl").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "o.jsonl").read_text(encoding="utf-8"))["a"] == "größer “x”"
+
+
+def test_when_a_file_is_tsv_then_quotation_marks_are_text_and_twins_can_be_numbered(tmp_path: Path) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_text('statement\tnote\tnote\n"No," he said\ta\tb\n', encoding="utf-8")
+    [row] = read_rows(path, number_twins=True)
+    assert row.values == {"statement": '"No," he said', "note": "a", "note.1": "b"}
+    with pytest.raises(UserError, match="has the column 'note' twice"):
+        list(read_rows(path))
+    no_output = pytest.raises(
+        UserError, match=r"output: '.*rows.tsv' is no row format; expected .jsonl, .csv, .parquet"
+    )
+    with no_output, row_writer(path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("line", "column"),
+    [
+        ('a,"b" c,d', "target"),
+        ('"a, ""x"" y","b"c,d', "target"),
+        ('a,b,"c"d', "label"),
+    ],
+)
+def test_when_a_quotation_mark_breaks_a_cell_then_its_row_and_column_are_named(
+    tmp_path: Path, line: str, column: str
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(f"statement,target,label\n{line}\nfine,t,supports\n", encoding="utf-8")
+    bad, good = read_rows(path)
+    assert bad.number == 1 and bad.error is not None and bad.error.startswith(f"not CSV in column '{column}'")
+    assert good.values["statement"] == "fine"
+
+
+def test_when_a_cell_is_never_closed_then_the_line_and_column_in_which_it_opens_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('statement,target,label\n"a, ""b""\nc",t,supports\nx,"t,supports\ny,t,supports\n', encoding="utf-8")
+    with pytest.raises(UserError, match=r"line 4, column 'target': a quotation mark opens a cell that is never closed"):
+        list(read_rows(path))

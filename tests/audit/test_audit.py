@@ -174,6 +174,21 @@ def test_when_two_passes_are_there_then_stray_labels_and_open_disagreements_are_
     assert {row["over"] for row in found["agreement"]["rows"]} >= {"all", "hedge", "supports"}
 
 
+def test_when_a_label_breaks_with_the_twin_of_its_target_then_the_row_is_found(
+    audit: Callable[..., dict[str, Any]],
+) -> None:
+    rows = clean_rows()
+    turned = {"supports": "rules_out", "rules_out": "supports", "leaves_open": "leaves_open"}
+    for row in rows[100:140]:
+        row["target"] = "keeping the toll"
+        rows.append(row | {"id": f"{row['id']}b", "target": "scrapping the toll", "label": turned[row["label"]]})
+    assert audit(rows)["twin targets"]["level"] == "ok"
+    wrong = next(row for row in rows[240:] if row["label"] == "supports")
+    wrong["label"] = "rules_out"
+    [found] = audit(rows)["twin targets"]["rows"]
+    assert found["row"] == wrong["id"].removesuffix("b") and found["other_label"] == "rules_out"
+
+
 def test_when_a_stance_is_rare_in_a_split_then_it_is_told(audit: Callable[..., dict[str, Any]]) -> None:
     rows = [row for row in clean_rows() if row["split"] != "dev" or row["label"] != "supports"]
     found = audit(rows)["label balance"]

@@ -6,16 +6,18 @@ import hashlib
 import json
 import re
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from stancekit.annotation.agreement import agreement
+from stancekit.audit.run import audit
 from stancekit.config.compose import load_config
-from stancekit.config.schema import TrainConfig
-from stancekit.data.corpus import read_labelled
-from stancekit.data.dataset import load_dataset
+from stancekit.config.schema import AuditConfig, TrainConfig
+from stancekit.data.dataset import load_dataset, read_parts
 from stancekit.labels import OUTCOMES, STANCES
 from stancekit.pairs.targets import load_targets
 from stancekit.paths import shipped_root
@@ -71,26 +73,118 @@ def test_when_agreement_is_computed_from_the_rows_then_it_is_what_the_datasheet_
         assert bool(row["adjudication"]) == (row["label_1"] != row["label_2"])
 
 
-def test_when_stancebank_is_loaded_then_no_topic_statement_or_target_crosses_the_split() -> None:
+BANK = "data/stancebank/pairs.jsonl"
+PHENOMENA = (
+    *("negation", "double_negation", "hedge", "conditional", "not_now", "deflection", "idiom_irony", "walk_back"),
+    *("flipped_target", "multi_holder", "nested_source", "deed", "vote_ruling", "headline", "pronoun", "late_turn"),
+    *("reporter_colour", "no_stance_lure"),
+)
+
+
+@pytest.fixture(scope="module")
+def bank() -> list[dict[str, Any]]:
+    return rows(BANK)
+
+
+def test_when_stancebank_is_loaded_then_no_topic_group_or_near_copy_crosses_the_split() -> None:
     config = load_config("train", [])
     assert isinstance(config, TrainConfig)
     dataset = load_dataset(config.data)
-    assert len(dataset.train) + len(dataset.dev) + len(dataset.tests["test"]) == 1290
-    parts = [dataset.train, dataset.dev, dataset.tests["test"]]
-    for column in ("topic", "statement", "target"):
-        values = [{pair.column(column) for pair in part} for part in parts]
-        assert not values[0] & values[1] and not values[0] & values[2] and not values[1] & values[2]
-    for part in parts:
-        counts = Counter(pair.label for pair in part)
-        assert all(counts[label] / len(part) > 0.2 for label in STANCES)
+    assert set(dataset.tests) == {"test", "test_seen", "seeds"} and config.data.shared == {"test_seen": ("topic",)}
+    parts = {"train": dataset.train, "dev": dataset.dev, "test": dataset.tests["test"]}
+    topics = {name: {pair.column("topic") for pair in pairs} for name, pairs in parts.items()}
+    assert not topics["train"] & topics["dev"] and not (topics["train"] | topics["dev"]) & topics["test"]
+    assert {pair.column("topic") for pair in dataset.tests["test_seen"]} <= topics["train"]
+    assert all(len(topics[name]) >= 14 and len(parts[name]) >= 900 for name in ("dev", "test"))
+    for pairs in (*parts.values(), dataset.tests["test_seen"]):
+        shares = {label: count / len(pairs) for label, count in Counter(pair.label for pair in pairs).items()}
+        assert all(0.25 <= shares[label] <= 0.33 for label in STANCES) and 0.10 <= shares["no_stance"] <= 0.15
 
 
-def test_when_a_target_of_stancebank_stands_often_then_its_label_is_not_given_away() -> None:
-    labels: dict[str, Counter[str | None]] = {}
-    for pair in read_labelled(ROOT / "data/stancebank/pairs.jsonl"):
-        labels.setdefault(pair.target, Counter())[pair.label] += 1
-    often = [counts for counts in labels.values() if counts.total() >= 4]
-    assert len(often) > 90 and all(len(counts) > 1 for counts in often)
+def test_when_stancebank_is_counted_then_it_has_the_size_and_the_spread_that_its_datasheet_states(
+    bank: list[dict[str, Any]],
+) -> None:
+    sheet = (ROOT / "data/stancebank/DATASHEET.md").read_text(encoding="utf-8")
+    counted = {
+        "pairs": len(bank),
+        "statements": len({row["statement"] for row in bank}),
+        "targets": len({row["target"] for row in bank}),
+        "holders": len({row["holder"] for row in bank if row["holder"]}),
+        "topics": len({row["topic"] for row in bank}),
+    }
+    assert counted["pairs"] >= 6000 and counted["targets"] >= 300 and counted["holders"] >= 1500
+    assert counted["topics"] >= 80
+    for name, count in counted.items():
+        assert f"{count:,} {name}" in sheet
+    walks = Counter(row["walk_of_life"] for row in bank)
+    assert len(walks) == 10 and walks["war and diplomacy"] / len(bank) <= 0.2
+    assert sum(row["register"] == "agency" for row in bank) / len(bank) >= 0.6
+    tagged = Counter(name for row in bank for name in row["phenomena"])
+    assert set(tagged) == set(PHENOMENA) and min(tagged.values()) >= 120
+    for row in bank:
+        assert 3 <= len(row["statement"].split()) <= 92
+
+
+def test_when_stancebank_is_read_then_the_target_decides(bank: list[dict[str, Any]]) -> None:
+    by_statement: dict[str, set[str]] = {}
+    by_target: dict[str, set[str]] = {}
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in bank:
+        by_statement.setdefault(row["statement"], set()).add(row["label"])
+        by_target.setdefault(row["target"], set()).add(row["label"])
+        groups.setdefault((row["group"], str(row["holder"]), row["target"]), []).append(row)
+    assert sum(len(labels) > 1 for labels in by_statement.values()) / len(by_statement) >= 0.5
+    assert all(len(labels) > 1 for labels in by_target.values())
+    minimal = sum(one["label"] != other["label"] for held in groups.values() for one, other in combinations(held, 2))
+    assert minimal >= 600
+
+
+def test_when_two_passes_of_stancebank_are_compared_then_their_agreement_is_what_the_datasheet_says(
+    bank: list[dict[str, Any]],
+) -> None:
+    sheet = (ROOT / "data/stancebank/DATASHEET.md").read_text(encoding="utf-8")
+    for split in ("train", "dev", "test", "test_seen"):
+        twice = [row for row in bank if row["split"] == split and row["label_2"]]
+        found = agreement([row["label_1"] for row in twice], [row["label_2"] for row in twice])
+        assert f"| {split} | {found.rows} | {found.raw:.3f} | {found.kappa:.3f} |" in sheet
+        assert found.rows >= (0.1 if split == "train" else 1) * sum(row["split"] == split for row in bank)
+    for row in bank:
+        assert row["label"] in (row["label_1"], row["label_2"])
+        assert bool(row["adjudication"]) == (row["label_2"] is not None and row["label_1"] != row["label_2"])
+
+
+def test_when_stancebank_is_audited_then_nothing_fails_a_strict_audit() -> None:
+    config = load_config("audit", ["audit=training", "model=tfidf"])
+    assert isinstance(config, AuditConfig)
+    report = audit(config.data, read_parts(config.data), config.audit, config.model)
+    assert [(found.check, found.message) for found in report.errors] == []
+    assert {found.check for found in report.findings if found.level == "ok"} >= {
+        "shortcut: statement alone",
+        "shortcut: target alone",
+        "repeated n-grams",
+        "template series",
+    }
+
+
+def test_when_stancebank_is_read_by_its_croissant_then_every_row_comes_out() -> None:
+    import mlcroissant
+
+    described = mlcroissant.Dataset(jsonld=str(ROOT / "data/stancebank/croissant.json"))
+    assert not described.metadata.ctx.issues.errors and not described.metadata.ctx.issues.warnings
+    records = list(described.records(record_set="pairs"))
+    wanted = rows(BANK)
+    assert len(records) == len(wanted)
+    assert records[0]["pairs/statement"].decode() == wanted[0]["statement"]
+
+
+def test_when_the_guide_is_read_then_it_works_sixty_examples_none_of_which_is_in_the_corpus(
+    bank: list[dict[str, Any]],
+) -> None:
+    guide = (ROOT / "data/stancebank/ANNOTATING.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^\| (\d+) \| (.+?) \| .+ \| (\w+) \| .+ \|$", guide, re.MULTILINE)
+    assert [int(number) for number, _, _ in examples] == list(range(1, 61))
+    assert {label for _, _, label in examples} == set(OUTCOMES)
+    assert not {text for _, text, _ in examples} & {row["statement"] for row in bank}
 
 
 @pytest.mark.parametrize("folder", ["stancebank", "seeds", "holders"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from stancekit.annotation.agreement import Agreement, agreement, agreement_by_label
 from stancekit.audit.copies import GROUP
 from stancekit.audit.model import Finding, LabelledRow, finding, shown
-from stancekit.labels import OUTCOMES
+from stancekit.labels import OUTCOMES, STANCES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +22,10 @@ FIRST, SECOND, WHY = "label_1", "label_2", "adjudication"
 """The columns of two passes of labelling, and of the word on how their disagreement was settled."""
 
 PHENOMENA = "phenomena"
+
+_TURNED = {("supports", "rules_out"), ("rules_out", "supports"), ("leaves_open", "leaves_open")}
+_LEAST_TWINS = 3
+_TWIN_SHARE = 0.75
 
 
 def passes(rows: Sequence[LabelledRow], least: float) -> tuple[list[Finding], dict[str, Any]]:
@@ -86,6 +91,37 @@ def _numbers(found: Agreement) -> dict[str, Any]:
         "raw": round(found.raw, 3),
         "kappa": None if math.isnan(found.kappa) else round(found.kappa, 3),
     }
+
+
+def twin_targets(rows: Sequence[LabelledRow]) -> Finding:
+    """Find rows that break with what their targets are to each other: one the other turned round.
+
+    Two targets are twins if, wherever a holder takes a stance on both in one statement, he nearly always supports the
+    one that he does not rule out, or leaves both open. A flipped label is an exception to that.
+    """
+    together: dict[tuple[str, str | None], list[LabelledRow]] = defaultdict(list)
+    for row in rows:
+        if row.pair.label in STANCES:
+            together[row.pair.statement, row.pair.holder].append(row)
+    meetings: dict[tuple[str, str], list[tuple[LabelledRow, LabelledRow]]] = defaultdict(list)
+    for held in together.values():
+        for one, other in combinations(sorted(held, key=lambda row: row.pair.target), 2):
+            if one.pair.target != other.pair.target:
+                meetings[one.pair.target, other.pair.target].append((one, other))
+    found: list[dict[str, Any]] = []
+    for met in meetings.values():
+        kept = [(one.pair.label, other.pair.label) in _TURNED for one, other in met]
+        opposed = sum(
+            one.pair.label != other.pair.label for (one, other), turned in zip(met, kept, strict=True) if turned
+        )
+        if opposed >= _LEAST_TWINS and sum(kept) >= _TWIN_SHARE * len(met):
+            found.extend(
+                shown(one, other_target=other.pair.target, other_label=other.pair.label)
+                for (one, other), turned in zip(met, kept, strict=True)
+                if not turned
+            )
+    bad = "{count} rows break with the twin of their target: supported and ruled out, or open, otherwise go together"
+    return finding("twin targets", "warning", found, bad, "rows under a target and its reverse fit together")
 
 
 def suspicious(rows: Sequence[LabelledRow], features: NDArray[np.float32], folds: int, seed: int) -> Finding:

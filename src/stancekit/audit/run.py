@@ -41,14 +41,14 @@ def audit(data: DataConfig, parts: Parts, settings: AuditSettings, model: ModelC
     if isinstance(model, CrossEncoderConfig):
         findings.append(splits.truncated(rows, _token_lengths(rows, model), model.input.max_length))
     compared, agreement = labels.passes(rows, settings.kappa)
-    findings += compared
+    findings += [*compared, labels.twin_targets(rows)]
     everything = labelled_rows(held)
     encoder = getattr(model, "encoder", None)
     embed = _embedder(encoder, everything) if settings.embeddings and encoder else None
     if embed:
         statements = copies.distinct_statements(everything)
         findings += copies.alike(everything, embed(statements), settings.alike)
-    found, scores = shortcuts.shortcuts(held, settings.shortcuts, embed, _SEED)
+    found, scores = shortcuts.shortcuts(held, own.keys() - data.shared.keys(), settings.shortcuts, embed, _SEED)
     findings += found
     if embed and settings.suspicious:
         findings.append(labels.suspicious(rows, _features(rows, embed), settings.folds, _SEED))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,16 +22,19 @@ _LEAST_ROWS = 10
 
 
 def shortcuts(
-    parts: Mapping[str, Sequence[Pair]], limits: ShortcutLimits, embed: Embed, seed: int
+    parts: Mapping[str, Sequence[Pair]], judged: Collection[str], limits: ShortcutLimits, embed: Embed, seed: int
 ) -> tuple[list[Finding], list[dict[str, Any]]]:
     """Train on one column of the training rows and score on every other part.
 
     Rows of the three stances alone count, so that guessing gives a macro-F1 of a third. The classifiers are logistic
     regressions over TF-IDF of words and word pairs, and over frozen sentence embeddings where ``embed`` is given.
 
+    Args:
+        judged: the parts on which reaching a limit is an error. On others, such as a few targets of another origin,
+            a high score can be their own: it is told, and no more.
+
     Returns:
-        One finding per column, an error where TF-IDF reaches the limit on a part that shares nothing with train on
-        purpose; and the table of all scores.
+        One finding per column, and the table of all scores.
     """
     rows = {part: [pair for pair in pairs if pair.label in STANCES] for part, pairs in parts.items()}
     train = rows.get("train", [])
@@ -51,7 +54,7 @@ def shortcuts(
                 {"sees": column, "classifier": method, "part": part, "macro_f1": value}
                 for part, value in scores.items()
             ]
-    return [_finding(column, limit, table) for column, limit in limits.model_dump().items()], table
+    return [_finding(column, limit, judged, table) for column, limit in limits.model_dump().items()], table
 
 
 def _tfidf(texts: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -80,13 +83,13 @@ def _scores(
     }
 
 
-def _finding(column: str, limit: float, table: Sequence[Mapping[str, Any]]) -> Finding:
+def _finding(column: str, limit: float, judged: Collection[str], table: Sequence[Mapping[str, Any]]) -> Finding:
     check = f"shortcut: {column} alone"
     scores = [entry for entry in table if entry["sees"] == column and entry["classifier"] == "tfidf"]
     if not scores:
         return Finding(check, "skipped", f"no {column}s that differ")
     said = ", ".join(f"{entry['part']} {entry['macro_f1']:.3f}" for entry in scores)
-    over = tuple(entry for entry in scores if entry["macro_f1"] >= limit)
+    over = tuple(entry for entry in scores if entry["macro_f1"] >= limit and entry["part"] in judged)
     if over:
         return Finding(check, "error", f"TF-IDF of the {column} alone reaches {limit} (guessing: .333): {said}", over)
-    return Finding(check, "ok", f"TF-IDF of the {column} alone stays under {limit}: {said}")
+    return Finding(check, "ok", f"TF-IDF of the {column} alone stays under {limit} where it counts: {said}")
