@@ -60,7 +60,7 @@ def run(config: TrainConfig) -> None:
     _say(f"data: {dataset.sources['train']}")
     for name, pairs in {"train": dataset.train, "dev": dataset.dev, **dataset.tests}.items():
         counts = ", ".join(f"{label} {count}" for label, count in label_counts(pairs).items())
-        _say(f"  {name:<6} {len(pairs):>5} pairs ({counts})")
+        _say(f"  {name:<9} {len(pairs):>6} pairs ({counts})")
     if dataset.removed:
         _say(f"  removed from train, because dev or test holds them too: {dataset.removed}")
     for name, count in dataset.mixed.items():
@@ -103,7 +103,7 @@ def _train(config: TrainConfig, dataset: Dataset, report: Report, resumed: str |
                 shutil.rmtree(folder)
             raise
         mlflow.log_metric("training_seconds", time.monotonic() - started)
-        _say(f"\n{'':<8}{'macro-F1':>9}{'four-way':>10}   F1 of each outcome")
+        _say(f"\n{'':<10}{'macro-F1':>9}{'four-way':>10}   F1 of each outcome")
         dev_score = 0.0
         for split, pairs in {"dev": dataset.dev, **dataset.tests}.items():
             evaluation = evaluate(model, pairs, config.evaluation.batch_size)
@@ -111,12 +111,13 @@ def _train(config: TrainConfig, dataset: Dataset, report: Report, resumed: str |
             log_scores(split, scores, evaluation.matrix, steps)
             dev_score = scores["macro_f1"] if split == "dev" else dev_score
             each = " · ".join(f"{label} {scores[f'{label}/f1']:.2f}" for label in label_counts(pairs))
-            _say(f"{split:<8}{scores['macro_f1']:>9.3f}{scores['macro_f1_outcomes']:>10.3f}   {each}")
+            _say(f"{split:<10}{scores['macro_f1']:>9.3f}{scores['macro_f1_outcomes']:>10.3f}   {each}")
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             saved = Path(temporary) / _SAVED
             save_model(model, saved, config.model, config.model_dump(mode="json"), dataset.fingerprints)
             version = log_model(client, saved, config.tracking.registered_model, dataset.dev[:2])
-        trial = config.training.limit_rows is not None or config.model.kind != "cross_encoder"
+        # Fewer rows to learn from than to test on is a trial, as training=debug is.
+        trial = len(dataset.train) < len(dataset.dev) or config.model.kind != "cross_encoder"
         promoted = promote(
             client,
             config.tracking,
