@@ -120,6 +120,8 @@ def test_when_a_public_corpus_ships_a_yaml_then_it_is_read_here_and_says_where_i
     assert found == set(REAL) | set(SHAPES) and len(found) >= 18
     for name in found:
         about = corpus_config(name, "x").about
+        hub = corpus_config(name, "x").hub
+        assert hub is None or hub.revision, "a corpus on the hub is pinned"
         assert about is not None and about.traps and about.licence and about.citation and about.metric
 
 

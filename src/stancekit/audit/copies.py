@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,10 +53,13 @@ def near_copies(rows: Sequence[LabelledRow], threshold: float) -> Finding:
     return finding("near-copies", "warning", found, bad, "no near-copies but within groups")
 
 
-def alike(rows: Sequence[LabelledRow], vectors: NDArray[np.float32], threshold: float) -> list[Finding]:
+def alike(
+    rows: Sequence[LabelledRow], own: Collection[str], vectors: NDArray[np.float32], threshold: float
+) -> list[Finding]:
     """Find statements that mean the same by their embeddings: across parts, and within one outside its groups.
 
     Args:
+        own: the parts within which to look; the others are compared across parts alone.
         vectors: one unit vector for every distinct statement, in the order of its first row.
     """
     firsts = _by_statement(rows)
@@ -69,7 +72,10 @@ def alike(rows: Sequence[LabelledRow], vectors: NDArray[np.float32], threshold: 
             if begin + i >= j or _together(one, other):
                 continue
             values = shown(other, copy_of=one.name, other=one.pair.statement, cosine=round(float(similarity[i, j]), 3))
-            (within if one.part == other.part else across).append(values)
+            if one.part != other.part:
+                across.append(values)
+            elif one.part in own:
+                within.append(values)
     for found in (across, within):
         found.sort(key=lambda values: -values["cosine"])
     say = f"mean the same (cosine ≥ {threshold})"

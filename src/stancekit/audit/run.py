@@ -33,7 +33,7 @@ def audit(data: DataConfig, parts: Parts, settings: AuditSettings, model: ModelC
     # Further test sets count where they meet the corpus; what is wrong within them is for an audit of their own.
     held = own | parts.tests
     rows = labelled_rows(own)
-    findings = [*splits.leaks(held, data.disjoint, data.shared)]
+    findings = [*splits.leaks(held, data.disjoint, data.shared, settings.near_copy)]
     findings += [copies.exact_copies(rows), copies.conflicts(rows), copies.near_copies(rows, settings.near_copy)]
     findings.append(copies.series(rows, settings.series))
     ngrams, frequent = copies.repeated_ngrams(rows, settings.ngram, settings.ngram_share, settings.ngram_least)
@@ -47,7 +47,7 @@ def audit(data: DataConfig, parts: Parts, settings: AuditSettings, model: ModelC
     embed = _embedder(encoder, everything) if settings.embeddings and encoder else None
     if embed:
         statements = copies.distinct_statements(everything)
-        findings += copies.alike(everything, embed(statements), settings.alike)
+        findings += copies.alike(everything, own.keys(), embed(statements), settings.alike)
     found, scores = shortcuts.shortcuts(held, own.keys() - data.shared.keys(), settings.shortcuts, embed, _SEED)
     findings += found
     if embed and settings.suspicious:

@@ -17,11 +17,11 @@ KEPT_APART = ("story", "topic", GROUP)
 
 
 def leaks(
-    parts: Mapping[str, Sequence[Pair]], disjoint: Sequence[str], shared: Mapping[str, Sequence[str]]
+    parts: Mapping[str, Sequence[Pair]], disjoint: Sequence[str], shared: Mapping[str, Sequence[str]], near_copy: float
 ) -> list[Finding]:
     """Find values of the columns to be kept apart, and statements or near-copies, that two parts have."""
     columns = list(dict.fromkeys((*disjoint, *KEPT_APART)))
-    found = crossings(parts, columns, shared)
+    found = crossings(parts, columns, shared, near_copy)
     held = [
         column for column in columns if any(p.column(column) is not None for pairs in parts.values() for p in pairs)
     ]

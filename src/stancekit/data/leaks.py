@@ -38,12 +38,16 @@ class Crossing:
 
 
 def crossings(
-    parts: Mapping[str, Sequence[Pair]], disjoint: Sequence[str], shared: Mapping[str, Sequence[str]]
+    parts: Mapping[str, Sequence[Pair]],
+    disjoint: Sequence[str],
+    shared: Mapping[str, Sequence[str]],
+    near_copy: float = NEAR_COPY,
 ) -> list[Crossing]:
     """Return the values of ``disjoint`` columns and the statements, or their near-copies, that stand in two parts.
 
     Args:
         shared: by part, the columns that it has in common with train on purpose.
+        near_copy: the similarity of word 3-grams from which two statements are copies.
     """
     found: list[Crossing] = []
     for column in disjoint:
@@ -52,7 +56,7 @@ def crossings(
                 continue
             values = {p.column(column) for p in parts[one]} & {p.column(column) for p in parts[other]} - {None}
             found.extend(Crossing(column, value, (one, other)) for value in sorted(map(str, values)))
-    index = CopyIndex()
+    index = CopyIndex(near_copy)
     for part, pairs in parts.items():
         statements = list(dict.fromkeys(pair.statement for pair in pairs))
         for statement in statements:
