@@ -175,7 +175,8 @@ def test_when_what_comes_back_is_not_ours_then_it_is_said_and_nothing_is_written
     path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     words = ("annotate", f"collect=[{path}]", f"pairs={pairs_file}", f"output={tmp_path / 'out.jsonl'}")
     if expected is None:
-        cli(*words)
+        assert "0 of 4 pairs labelled by nobody" in cli(*words)
+        assert [row["label"] for row in collected(tmp_path / "out.jsonl")] == [None] * 4
         return
     said = cli(*words, code=2)
     assert re.search(expected, said), said
@@ -204,6 +205,81 @@ def test_when_it_goes_both_ways_or_none_then_what_is_expected_is_said(
     cli: CliRunner, words: list[str], expected: str
 ) -> None:
     assert expected in cli("annotate", *words, code=2)
+
+
+def fill(path: Path, labels: dict[str, str]) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("pair_id,label\n" + "".join(f"{name},{label}\n" for name, label in labels.items()))
+    return path
+
+
+def test_when_two_files_are_of_one_annotator_then_neither_replaces_the_other(
+    cli: CliRunner, tmp_path: Path, pairs_file: Path
+) -> None:
+    one, other = (
+        fill(tmp_path / name / "sheet.csv", {"p1": label}) for name, label in (("a", "supports"), ("b", "rules_out"))
+    )
+    words = ("annotate", f"pairs={pairs_file}", f"output={tmp_path / 'out.jsonl'}")
+    said = cli(*words, f"collect=[{one},{other}]", code=2)
+    assert "'sheet' labels the pair 'p1' in" in said and "a column 'annotator'" in said
+    own = fill(tmp_path / "file.csv", {"p1": "supports"})
+    assert "in the pairs' own label too" in cli(*words, f"collect=[{own}]", code=2)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_when_disagreements_come_back_settled_then_both_passes_are_still_there(
+    cli: CliRunner, tmp_path: Path, pairs_file: Path
+) -> None:
+    ann = fill(tmp_path / "ann.csv", {"p1": "supports", "p2": "rules_out"})
+    ben = fill(tmp_path / "ben.csv", {"p1": "supports", "p2": "leaves_open"})
+    first = tmp_path / "first.jsonl"
+    cli("annotate", f"collect=[{ann},{ben}]", f"pairs={pairs_file}", f"output={first}")
+    cli("annotate", f"export={first}", "only=unlabelled", "to=csv", f"output={tmp_path / 'open.csv'}")
+    eva = fill(tmp_path / "eva.csv", {"p2": "leaves_open"})
+    cli("annotate", f"collect=[{eva}]", f"pairs={first}", f"output={tmp_path / 'last.jsonl'}")
+    rows = collected(tmp_path / "last.jsonl")
+    wanted = ("label", "label_1", "annotator_1", "label_2", "annotator_2", "adjudicator")
+    assert [rows[1][name] for name in wanted] == ["leaves_open", "rules_out", "ann", "leaves_open", "ben", "eva"]
+    assert [rows[0][name] for name in wanted[:2]] == ["supports", "supports"] and rows[2]["label"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"label": "suports"}, r"row 1: unknown label 'suports'; did you mean 'supports'\? \(valid: .*, or none\)"),
+        ({"id": "p2"}, "row 2: the id 'p2' stands in row 1 too"),
+        ({"id": "row4"}, "row 4: the name 'row4', for a pair without an id, is another's id"),
+    ],
+)
+def test_when_the_pairs_themselves_are_bad_then_it_is_said_before_anything_is_written(
+    cli: CliRunner, tmp_path: Path, change: dict[str, Any], expected: str
+) -> None:
+    import re
+
+    rows: list[dict[str, Any]] = [dict(row) for row in ROWS]
+    rows[0] |= change
+    rows[3]["id"] = None
+    pairs = write_jsonl(tmp_path / "pairs.jsonl", rows)
+    said = cli("annotate", f"export={pairs}", f"output={tmp_path / 'tasks.json'}", code=2)
+    assert re.search(expected, said), said
+    assert not (tmp_path / "tasks.json").exists()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"annotations": None},
+        {"annotations": ["x"]},
+        {"annotations": [{"result": ["x"]}]},
+        {"annotations": [{"result": [{"from_name": "stance", "value": None}]}]},
+    ],
+)
+def test_when_an_export_is_of_another_shape_then_the_task_is_named(
+    cli: CliRunner, tmp_path: Path, pairs_file: Path, broken: dict[str, Any]
+) -> None:
+    export = write_json(tmp_path / "export.json", [task(1) | broken])
+    said = cli("annotate", f"collect=[{export}]", f"pairs={pairs_file}", f"output={tmp_path / 'o.jsonl'}", code=2)
+    assert "task 1: not in the shape of Label Studio's export" in said
 
 
 def test_when_two_passes_are_compared_then_kappa_is_what_cohen_s_formula_gives() -> None:

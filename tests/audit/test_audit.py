@@ -195,6 +195,22 @@ def test_when_a_stance_is_rare_in_a_split_then_it_is_told(audit: Callable[..., d
     assert {"part": "dev", "label": "supports", "rows": 0, "share": 0.0} in found["rows"]
 
 
+def test_when_a_split_has_no_stance_or_a_column_no_words_then_the_audit_goes_on(
+    audit: Callable[..., dict[str, Any]],
+) -> None:
+    rows = [row | {"holder": "…", "topic": [row["topic"]], "phenomena": '["hedge"]'} for row in clean_rows()]
+    for row in rows:
+        row |= {"label_1": row["label"], "label_2": row["label"], "group": ""}
+        if row["split"] == "dev":
+            row["label"] = row["label_1"] = row["label_2"] = "no_stance"
+    found = audit(rows, "data.disjoint=[]")
+    assert found["shortcut: holder alone"]["level"] == "skipped"
+    assert found["groups across splits"]["level"] == "ok"
+    rows[0]["label_2"] = "suports"
+    with pytest.raises(AssertionError, match="unknown label 'suports' in the column 'label_2'; did you mean"):
+        audit(rows, "data.disjoint=[]")
+
+
 def test_when_the_audit_is_strict_then_errors_end_it_with_exit_code_2(cli: CliRunner, tmp_path: Path) -> None:
     rows = clean_rows()
     row_twice(rows)

@@ -51,7 +51,7 @@ SHAPES: dict[str, tuple[str, dict[str, Any], tuple[str, str, str | None, str, st
     ),
     "anli": (
         "R2/dev.jsonl",
-        {"uid": "u", "context": "p", "hypothesis": "h", "label": "e", "reason": ""},
+        {"context": "p", "hypothesis": "h", "label": "e", "reason": ""},
         ("p", "h", None, "supports", "dev"),
     ),
     "wanli": (
@@ -82,7 +82,7 @@ SHAPES: dict[str, tuple[str, dict[str, Any], tuple[str, str, str | None, str, st
     "wtwt": (
         "wtwt.jsonl",
         {"tweet_id": "1", "text": "t", "merger": "CVS_AET", "stance": "refute"},
-        ("t", "CVS Health taking over Aetna", None, "rules_out", None),
+        ("t", "CVS Health taking over Aetna", None, "rules_out", "train"),
     ),
     "fomc": (
         "test.csv",
@@ -104,7 +104,7 @@ def corpus_config(name: str, path: Path | str) -> DataConfig:
 
 
 def write(path: Path, row: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist([row]), path)
     elif path.suffix == ".jsonl":
@@ -112,6 +112,14 @@ def write(path: Path, row: dict[str, Any]) -> None:
     else:
         sign = "\t" if path.suffix == ".tsv" else ","
         path.write_text(f"{sign.join(row)}\n{sign.join(map(str, row.values()))}\n", encoding="utf-8")
+
+
+def files_of_one_split(name: str, file: str) -> list[str]:
+    """Return the files that stand beside ``file`` in its split, itself last."""
+    config = corpus_config(name, "x")
+    layouts = [config.files, config.hub.files if config.hub else {}]
+    split = next(names for layout in layouts for names in layout.values() if file in names)
+    return [*(other for other in split if other != file), file]
 
 
 def test_when_a_public_corpus_ships_a_yaml_then_it_is_read_here_and_says_where_it_comes_from() -> None:
@@ -146,8 +154,11 @@ def test_when_a_file_has_the_shape_of_a_corpus_then_its_row_comes_out_as_a_pair(
     row: dict[str, Any],
     expected: tuple[str, str, str | None, str, str | None],
 ) -> None:
-    write(tmp_path / "corpus" / file, row)
-    [pair] = read_corpus(corpus_config(name, tmp_path / "corpus")).pairs
+    for wanted in files_of_one_split(name, file):
+        write(tmp_path / "corpus" / wanted, row)
+    config = corpus_config(name, tmp_path / "corpus")
+    pair = read_corpus(config).pairs[-1]
+    assert sum(map(len, split_rows([pair], config.split, tmp_path).values())) == 1
     assert (pair.statement, pair.target, pair.holder, pair.label, pair.column("split")) == expected
 
 
@@ -166,6 +177,26 @@ def test_when_graded_labels_lie_on_a_bound_then_they_count_as_beyond_it(tmp_path
     pairs = read_corpus(corpus_config("commitmentbank", write_jsonl(tmp_path / "cb.jsonl", rows))).pairs
     assert [pair.label for pair in pairs] == ["supports", "leaves_open", "rules_out"]
     assert pairs[0].statement == "c. t."
+
+
+@pytest.mark.parametrize(("mean", "label"), [("nan", None), ("", None), ("inf", "refused")])
+def test_when_a_grade_is_no_number_then_it_is_no_label(tmp_path: Path, mean: str, label: str | None) -> None:
+    rows = f"uID,Context,Target,Prompt,Mean\n1,c.,t.,p,2\n2,c.,t.,p,{mean}\n"
+    (tmp_path / "cb.csv").write_text(rows)
+    config = corpus_config("commitmentbank", tmp_path / "cb.csv")
+    if label == "refused":
+        with pytest.raises(UserError, match=r"row 2: expected a number in the column 'Mean', found 'inf'"):
+            read_corpus(config)
+    else:
+        corpus = read_corpus(config)
+        assert len(corpus.pairs) == 1 and corpus.left_out == {"without an outcome": 1}
+
+
+def test_when_a_part_of_a_split_is_missing_then_it_is_named(tmp_path: Path) -> None:
+    for name in ("bernie", "biden"):
+        (tmp_path / f"raw_train_{name}.csv").write_text("Tweet,Target,Stance\nt,x,FAVOR\n")
+    with pytest.raises(UserError, match=r"holds a part of pstance only; missing: raw_train_trump\.csv"):
+        read_corpus(corpus_config("pstance", tmp_path))
 
 
 def test_when_a_sentence_has_several_events_then_each_is_a_pair(tmp_path: Path) -> None:

@@ -9,11 +9,15 @@ from typing import Any
 
 from stancekit.annotation.agreement import Agreement, agreement, agreement_by_label
 from stancekit.annotation.model import Given
+from stancekit.errors import UserError
 from stancekit.labels import OUTCOMES
 from stancekit.pairs.model import Pair
 
 FILE = "file"
 """The name under which a label that the pairs came with counts as an annotator's."""
+
+EARLIER = "label_1"
+"""A column that pairs have which were collected before: what comes now settles their disagreements."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,23 @@ class Collected:
         return [name for name, labels in self.labels.items() if len(set(labels.values())) > 1]
 
     def rows(self) -> Iterable[dict[str, Any]]:
-        """Yield every pair with ``label_1``, ``label_2``, … by annotator, and ``label`` where they agree, else None."""
+        """Yield every pair with its labels by annotator, and ``label`` where they agree, else None.
+
+        The first annotator's label is in ``label_1``, the name in ``annotator_1``, and so on. Pairs that were collected
+        before keep those columns, and ``label`` where they have it; what comes now is the label of the others.
+        """
+        again = any(EARLIER in pair.extra for pair in self.pairs.values())
         for name, pair in self.pairs.items():
             labels = self.labels[name]
             kinds = set(labels.values())
             row = {**pair.row(), "id": name, "label": kinds.pop() if len(kinds) == 1 else None}
-            for number, annotator in enumerate(self.annotators, 1):
-                row[f"label_{number}"] = labels.get(annotator)
+            if again:
+                row["label"] = pair.label or row["label"]
+                row["adjudicator"] = ", ".join(one for one in labels if one != FILE) or pair.extra.get("adjudicator")
+            else:
+                for number, annotator in enumerate(self.annotators, 1):
+                    row[f"label_{number}"] = labels.get(annotator)
+                    row[f"annotator_{number}"] = annotator
             yield row
 
     def agreements(self) -> dict[tuple[str, str], tuple[Agreement, dict[str, Agreement]]]:
@@ -50,12 +64,24 @@ class Collected:
 
 
 def collect(pairs: Mapping[str, Pair], given: Iterable[Given]) -> Collected:
-    """Return the labels by pair and annotator; a label that a pair came with is the first."""
+    """Return the labels by pair and annotator; a label that a pair came with is the first.
+
+    Raises:
+        UserError: two files give a label of the same annotator to the same pair.
+    """
     labels: dict[str, dict[str, str]] = {
         name: {FILE: pair.label} if pair.label in OUTCOMES else {} for name, pair in pairs.items()
     }
     annotators = [FILE] if any(labels.values()) else []
+    seen: dict[tuple[str, str], str] = {}
     for one in given:
+        file = one.where.rpartition(",")[0]
+        if one.annotator == FILE or seen.setdefault((one.pair_id, one.annotator), file) != file:
+            other = "the pairs' own label" if one.annotator == FILE else seen[one.pair_id, one.annotator]
+            raise UserError(
+                f"{one.where}: '{one.annotator}' labels the pair {one.pair_id!r} in {other} too; "
+                "tell the annotators apart by a column 'annotator' or by the files' names"
+            )
         labels[one.pair_id][one.annotator] = one.label
         if one.annotator not in annotators:
             annotators.append(one.annotator)

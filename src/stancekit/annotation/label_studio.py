@@ -56,8 +56,8 @@ def read_export(path: Path, pairs: dict[str, Pair]) -> Iterator[Given]:
         UserError: the file is no export, or one of another project or of other pairs.
     """
     try:
-        exported = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        exported = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"collect: '{path}' cannot be read as JSON: {error}") from error
     if not isinstance(exported, list) or not all(isinstance(task, dict) for task in exported):
         raise UserError(
@@ -66,8 +66,12 @@ def read_export(path: Path, pairs: dict[str, Pair]) -> Iterator[Given]:
     latest: dict[tuple[str, str], tuple[str, Given]] = {}
     for number, task in enumerate(exported, 1):
         where = f"{path}, task {number}"
-        found = _annotations(task, where) if "annotations" in task else _flat(task, where)
-        data = task.get("data", task)
+        try:
+            flat = "annotations" not in task
+            found = list(_flat(task, where) if flat else _annotations(task, where))
+        except (AttributeError, TypeError) as error:
+            raise UserError(f"{where}: not in the shape of Label Studio's export ({error})") from error
+        data = task if flat else task["data"]
         for annotator, label, when in found:
             given = checked(Given(str(data[PAIR_ID]), annotator, label, where), pairs, data.get("statement"))
             held = latest.get((given.pair_id, annotator))
@@ -90,8 +94,8 @@ def _annotations(task: Mapping[str, Any], where: str) -> Iterator[tuple[str, str
                 named = ", ".join(sorted({str(result.get("from_name")) for result in results}))
                 raise _foreign(task, where, f"no choice '{CONTROL}' (found: {named})")
             continue
-        choices = own[0].get("value", {}).get("choices")
-        if not isinstance(choices, list) or len(choices) != 1:
+        choices = [choice for result in own for choice in result["value"].get("choices") or ()]
+        if len(choices) != 1:
             raise UserError(f"{where}: expected one choice of '{CONTROL}', found {choices!r}")
         yield _person(annotation.get("completed_by")), str(choices[0]), _when(annotation)
 

@@ -24,8 +24,18 @@ class Given:
 
 
 def identified(pairs: Iterable[Pair]) -> dict[str, Pair]:
-    """Return the pairs by id; those without one are called ``row1``, ``row2``, … by their place."""
-    return {pair.id or f"row{number}": pair for number, pair in enumerate(pairs, 1)}
+    """Return the pairs by id; those without one are called ``row1``, ``row2``, … by their place.
+
+    Raises:
+        UserError: another pair has that name for its id.
+    """
+    named: dict[str, Pair] = {}
+    for number, pair in enumerate(pairs, 1):
+        name = pair.id or f"row{number}"
+        if name in named:
+            raise UserError(f"row {number}: the name {name!r}, for a pair without an id, is another's id; give it one")
+        named[name] = pair
+    return named
 
 
 def checked(given: Given, pairs: dict[str, Pair], statement: object) -> Given:

@@ -88,24 +88,26 @@ def alike(
 def series(rows: Sequence[LabelledRow], size: int) -> Finding:
     """Find statements of ``size`` or more groups that are one template, filled with other names and numbers."""
     index = CopyIndex(_SERIES_ALIKE)
-    firsts: dict[str, LabelledRow] = {}
+    held: dict[str, list[LabelledRow]] = {}
     root: dict[str, str] = {}
 
-    def find(name: str) -> str:
-        while root[name] != name:
-            name = root[name]
-        return name
+    def find(mask: str) -> str:
+        while root[mask] != mask:
+            root[mask] = root[root[mask]]
+            mask = root[mask]
+        return mask
 
     for row in _by_statement(rows):
         mask = _NAMES.sub("_", row.pair.statement)
-        name = str(len(firsts))
-        firsts[name], root[name] = row, name
-        for other, _ in index.copies_of(mask):
-            root[find(other)] = find(name)
-        index.add(name, mask)
-    clusters = defaultdict(list)
-    for name, row in firsts.items():
-        clusters[find(name)].append(row)
+        if mask not in held:
+            held[mask], root[mask] = [], mask
+            for _, other in index.copies_of(mask):
+                root[find(other)] = find(mask)
+            index.add(row.part, mask)
+        held[mask].append(row)
+    clusters: dict[str, list[LabelledRow]] = defaultdict(list)
+    for mask, masked in held.items():
+        clusters[find(mask)].extend(masked)
     found: list[dict[str, Any]] = []
     for cluster in clusters.values():
         groups = {row.pair.column(GROUP) or row.name for row in cluster}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from stancekit.annotation.agreement import Agreement, agreement, agreement_by_label
 from stancekit.audit.copies import GROUP
 from stancekit.audit.model import Finding, LabelledRow, finding, shown
+from stancekit.errors import UserError, nearest
 from stancekit.labels import OUTCOMES, STANCES
 
 if TYPE_CHECKING:
@@ -37,8 +39,17 @@ def passes(rows: Sequence[LabelledRow], least: float) -> tuple[list[Finding], di
     Returns:
         The findings (labels that neither pass gave, disagreements that nobody settled, kappas below ``least``), and the
         agreement in all, by label and by phenomenon.
+
+    Raises:
+        UserError: a label of a pass is none.
     """
     twice = [row for row in rows if row.pair.column(FIRST) and row.pair.column(SECOND)]
+    for row in twice:
+        for column in (FIRST, SECOND):
+            if (given := row.pair.column(column)) not in OUTCOMES:
+                close = nearest(str(given), OUTCOMES)
+                valid = ", ".join(OUTCOMES)
+                raise UserError(f"{row.name}: unknown label {given!r} in the column '{column}'{close} (valid: {valid})")
     if not twice:
         return [Finding("two passes", "skipped", f"no row has {FIRST} and {SECOND}")], {}
     stray = [
@@ -55,7 +66,7 @@ def passes(rows: Sequence[LabelledRow], least: float) -> tuple[list[Finding], di
     by_label = agreement_by_label(*_columns(twice))
     with_phenomenon: dict[str, list[LabelledRow]] = defaultdict(list)
     for row in twice:
-        for name in row.pair.column(PHENOMENA) or ():
+        for name in _listed(row.pair.column(PHENOMENA)):
             with_phenomenon[name].append(row)
     by_phenomenon = {name: _agreement(held) for name, held in sorted(with_phenomenon.items())}
     low = [
@@ -74,6 +85,16 @@ def passes(rows: Sequence[LabelledRow], least: float) -> tuple[list[Finding], di
         finding("agreement", "warning", low, f"{{count}} times κ is below {least}", f"two passes: {everything}"),
     ]
     return findings, table
+
+
+def _listed(value: Any) -> list[str]:
+    """Return the names in a cell: a list, or, as CSV and Parquet keep it, a list as JSON text."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value) if value.startswith("[") else [value]
+        except json.JSONDecodeError:
+            value = [value]
+    return [str(name) for name in value] if isinstance(value, list) else []
 
 
 def _both(row: LabelledRow) -> dict[str, Any]:

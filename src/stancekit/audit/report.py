@@ -45,7 +45,7 @@ def as_text(report: Report) -> str:
 
 
 def _row_as_text(row: Mapping[str, Any]) -> str:
-    shown = {name: value for name, value in row.items() if value is not None and name not in ("holder", "part")}
+    shown = {name: value for name, value in row.items() if value is not None and name != "holder"}
     return " | ".join(f"{name} {_cut(str(value), 80)}" for name, value in shown.items())
 
 
@@ -156,7 +156,7 @@ in {{ report.findings|length }} checks.</p>
 <h2>Checks</h2>
 {% for found in report.findings %}
 <p><span class="{{ found.level }}">{{ signs[found.level] }}</span> <b>{{ found.check }}</b>: {{ found.message }}</p>
-{% if found.rows and found.level in ("error", "warning") %}
+{% if found.rows and found.level != "ok" %}
 <details><summary>{{ [found.rows|length, most]|min }} of {{ found.rows|length }} rows</summary>
 <table><tr>{% for name in found.rows[0] %}<th>{{ name }}</th>{% endfor %}</tr>
 {% for row in found.rows[:most] %}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +43,11 @@ def shortcuts(
     if len({pair.label for pair in train}) < 2 or not held_out:
         return [Finding("shortcuts", "skipped", "no training rows of two stances, or nothing to test on")], []
     table = []
+    used = {"train": train, **held_out}
+    gold = {part: np.array([STANCES.index(str(p.label)) for p in pairs]) for part, pairs in used.items()}
     for column in ("statement", "target", "holder"):
-        texts = {part: [str(pair.column(column) or "") for pair in pairs] for part, pairs in rows.items()}
-        gold = {part: np.array([STANCES.index(str(p.label)) for p in pairs]) for part, pairs in rows.items()}
-        if len(set(texts["train"])) < 2:
+        texts = {part: [str(pair.column(column) or "") for pair in pairs] for part, pairs in used.items()}
+        if len({word for text in texts["train"] for word in re.findall(r"\w+", text)}) < 2:
             continue
         for method in ("tfidf", "embeddings") if embed else ("tfidf",):
             vectors = _tfidf(texts) if method == "tfidf" else {part: embed(found) for part, found in texts.items()}

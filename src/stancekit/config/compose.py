@@ -221,7 +221,7 @@ def _compose(verb: str, overrides: list[Override], own: Path | None) -> tuple[di
     return values, problems
 
 
-def _with_corpora(mix: dict[str, Any], own: Path | None) -> list[str]:
+def _with_corpora(mix: Any, own: Path | None) -> list[str]:
     """Put the configuration of its corpus into every source of a mix; return what is wrong with the names.
 
     So a recorded configuration says all, and does not change with a YAML that it once named.
@@ -229,15 +229,19 @@ def _with_corpora(mix: dict[str, Any], own: Path | None) -> list[str]:
     folders = [folder / "data" for folder in (own, config_dir()) if folder]
     names = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
     problems = []
-    for name, source in mix.items():
+    for name, source in mix.items() if isinstance(mix, dict) else ():
+        if isinstance(source, dict) and source.get("corpus") is not None:
+            continue
         if name not in names:
             problems.append(f"data.mix.{name}: no such corpus{nearest(name, names)} (valid: {', '.join(names)})")
-        elif isinstance(source, dict) and source.get("corpus") is None:
+        elif isinstance(source, dict):
             file = next(path for folder in folders if (path := folder / f"{name}.yaml").is_file())
             corpus = yaml.safe_load(file.read_text(encoding="utf-8"))
             # What belongs to a corpus when it is trained on by itself.
             kept = {key: value for key, value in corpus.items() if key in CorpusConfig.model_fields}
             source["corpus"] = kept | ({"path": source["path"]} if source.get("path") else {})
+            if source["corpus"].get("path") == "???":
+                problems.append(f"data.mix.{name}.path: a value is needed; give data.mix.{name}.path=…")
     return problems
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from stancekit.config.base import Fraction, GivenText, Positive, Revision, Schema
+from stancekit.config.base import Fraction, GivenText, Positive, Revision, Schema, fields_of
 from stancekit.labels import NliLabel, Outcome
 
 CorpusLabel = Outcome | NliLabel
@@ -34,11 +34,19 @@ class HubSource(Schema):
     files: dict[str, tuple[GivenText, ...]] = Field(default_factory=dict)
 
 
+def _template(text: str) -> str:
+    try:
+        fields_of(text)
+    except ValueError as error:
+        raise ValueError(f"expected a column's name or a template such as '{{a}} {{b}}': {error}") from error
+    return text
+
+
 class Columns(Schema):
     """Which column of a file is which of ours: a name, or a template such as ``{Context} {Target}``."""
 
-    statement: GivenText = "statement"
-    target: GivenText = "target"
+    statement: Annotated[GivenText, AfterValidator(_template)] = "statement"
+    target: Annotated[GivenText, AfterValidator(_template)] = "target"
     holder: GivenText | None = "holder"
     label: GivenText = "label"
     id: GivenText | None = "id"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -78,6 +79,9 @@ def _files(config: CorpusConfig, what: str) -> list[tuple[str | None, Path]]:
     for layout in layouts:
         # Test parts are often not handed out: what is there is read; a missing train or dev is told where it is needed.
         found = [(split, path / name) for split, names in layout.items() for name in names if (path / name).is_file()]
+        begun = {split for split, _ in found}
+        if missing := [n for split in begun for n in layout[split] if not (path / n).is_file()]:
+            raise UserError(f"{what}.path: '{path}' holds a part of {config.name} only; missing: {', '.join(missing)}")
         if found:
             return [(None if split == NO_SPLIT else split, file) for split, file in found]
     wanted = ", ".join(name for names in layouts[0].values() for name in names)
@@ -109,7 +113,7 @@ def _hub_file(hub: HubSource, name: str, what: str) -> Path:
 
     try:
         return Path(hf_hub_download(hub.id, name, repo_type="dataset", revision=hub.revision))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise UserError(
             f"{what}: '{name}' of {hub.id} at {hub.revision} cannot be had from the hub ({type(error).__name__})\n"
             f"  offline: run `hf download {hub.id} --repo-type dataset --revision {hub.revision} --local-dir FOLDER` "
@@ -197,9 +201,12 @@ def _number(value: Any, column: str, where: str) -> float | None:
     if value is None or value == "":
         return None
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
-        raise UserError(f"{where}: expected a number in the column '{column}', found {value!r}") from None
+        number = math.inf
+    if math.isinf(number):
+        raise UserError(f"{where}: expected a number in the column '{column}', found {value!r}")
+    return None if math.isnan(number) else number
 
 
 def _text(config: CorpusConfig, template: str, values: Mapping[str, Any], where: str) -> Any:

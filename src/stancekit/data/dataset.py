@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -25,20 +25,39 @@ FURTHER_TEST = "test_"
 
 
 @dataclass(frozen=True)
+class Parts:
+    """The rows of a corpus by split, ``train`` and ``dev`` among them, and of further test sets; unchecked yet.
+
+    ``left_out`` counts the rows of the files that carry no outcome, by reason.
+    """
+
+    path: Path
+    rows: dict[str, list[Pair]]
+    tests: dict[str, list[Pair]]
+    sources: dict[str, Path]
+    left_out: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Dataset:
-    """Train and dev rows, and every test set by its name; ``sources`` says which file each came from.
+    """Train and dev rows, and every test set by its name; ``parts`` says which of them are the corpus's own.
 
     ``train`` holds the corpus's own rows, less those ``removed`` because dev or test has them too, and then those of
     the further sources, counted in ``mixed``.
     """
 
     name: str
-    sources: dict[str, Path]
+    parts: Parts
     train: list[Pair]
     dev: list[Pair]
     tests: dict[str, list[Pair]]
     removed: int
     mixed: dict[str, MixCount]
+
+    @property
+    def sources(self) -> dict[str, Path]:
+        """The file that every part came from."""
+        return self.parts.sources
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -51,16 +70,6 @@ def fingerprint(pairs: Iterable[Pair]) -> str:
     """Return 16 hexadecimal digits that change with any statement, holder, target or label, but not with the order."""
     rows = sorted(json.dumps([p.statement, p.holder, p.target, p.label]) for p in pairs)
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The rows of a corpus by split, ``train`` and ``dev`` among them, and of further test sets; unchecked yet."""
-
-    path: Path
-    rows: dict[str, list[Pair]]
-    tests: dict[str, list[Pair]]
-    sources: dict[str, Path]
 
 
 def read_parts(config: DataConfig) -> Parts:
@@ -77,7 +86,7 @@ def read_parts(config: DataConfig) -> Parts:
             raise UserError(f"data.tests.{name}: '{name}' is the name of a split; choose another")
         sources[name] = find_file(path, f"data.tests.{name}")
     tests = {name: read_labelled(sources[name]) for name in config.tests}
-    return Parts(corpus.path, rows, tests, sources)
+    return Parts(corpus.path, rows, tests, sources, corpus.left_out)
 
 
 def load_dataset(config: DataConfig, limit: int | None = None) -> Dataset:
@@ -94,9 +103,15 @@ def load_dataset(config: DataConfig, limit: int | None = None) -> Dataset:
     path, sources = parts.path, parts.sources
     train, dev = parts.rows["train"][:limit], parts.rows["dev"]
     tests = {name: pairs for name, pairs in parts.rows.items() if name not in ("train", "dev") and pairs} | parts.tests
+    held_out = {"dev": dev, **tests}
+    removed = 0
+    if config.overlap == "remove":
+        kept = without_copies(train, held_out)
+        removed, train = len(train) - len(kept), kept
+    gone = f"; removed from train, being in dev or test too: {removed}" if removed else ""
     for name, pairs in (("train", train), ("dev", dev)):
         if not pairs:
-            raise UserError(f"{path}: the split '{name}' has no rows (rows per split: {_sizes(parts.rows)})")
+            raise UserError(f"{path}: the split '{name}' has no rows (rows per split: {_sizes(parts.rows)}{gone})")
     if len(labels := {pair.label for pair in train}) < 2:
         raise UserError(
             f"{path}: all {len(train)} training rows are labelled '{labels.pop()}'; "
@@ -109,16 +124,12 @@ def load_dataset(config: DataConfig, limit: int | None = None) -> Dataset:
                 f"data.disjoint: no training row has the column '{column}'{nearest(column, columns)} "
                 f"(columns: {', '.join(columns)})"
             )
-    held_out = {"dev": dev, **tests}
-    removed = 0
-    if config.overlap == "remove":
-        kept = without_copies(train, held_out)
-        removed, train = len(train) - len(kept), kept
-    else:
-        refuse_leaks({"train": train, **held_out}, config.disjoint, config.shared, path)
+    copies_too = config.overlap == "refuse"
+    refuse_leaks({"train": train, **held_out}, config.disjoint, config.shared, path, copies_too)
     further, mixed = mix_in(config.mix, len(train), held_out)
     sources = {name: sources[name] for name in ("train", *held_out)}
-    return Dataset(config.name, sources, train + further, dev, tests, removed, mixed)
+    own = {"train": train + further, "dev": dev, **{name: p for name, p in tests.items() if name not in parts.tests}}
+    return Dataset(config.name, replace(parts, rows=own, sources=sources), own["train"], dev, tests, removed, mixed)
 
 
 def split_rows(pairs: Sequence[Pair], config: SplitConfig, path: Path) -> dict[str, list[Pair]]:

@@ -54,8 +54,8 @@ def crossings(
         for one, other in combinations(parts, 2):
             if "train" in (one, other) and column in {*shared.get(one, ()), *shared.get(other, ())}:
                 continue
-            values = {p.column(column) for p in parts[one]} & {p.column(column) for p in parts[other]} - {None}
-            found.extend(Crossing(column, value, (one, other)) for value in sorted(map(str, values)))
+            values = _values(parts[one], column) & _values(parts[other], column)
+            found.extend(Crossing(column, value, (one, other)) for value in sorted(values))
     index = CopyIndex(near_copy)
     for part, pairs in parts.items():
         statements = list(dict.fromkeys(pair.statement for pair in pairs))
@@ -68,20 +68,29 @@ def crossings(
 
 
 def refuse_leaks(
-    parts: Mapping[str, Sequence[Pair]], disjoint: Sequence[str], shared: Mapping[str, Sequence[str]], path: Path
+    parts: Mapping[str, Sequence[Pair]],
+    disjoint: Sequence[str],
+    shared: Mapping[str, Sequence[str]],
+    path: Path,
+    copies_too: bool = True,
 ) -> None:
-    """Check every two parts against each other, as ``crossings`` does.
+    """Check every two parts against each other, as ``crossings`` does; for statements if ``copies_too``.
 
     Raises:
         UserError: something stands in two parts; names it.
     """
-    if problems := crossings(parts, disjoint, shared):
+    problems = crossings(parts, disjoint, shared)
+    if problems := [problem for problem in problems if copies_too or problem.column]:
         listed = "\n".join(f"  - {problem}" for problem in problems[:5])
         more = f"\n  … and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise UserError(
             f"{path}: the split leaks, so a score on it would be too high:\n{listed}{more}\n"
             "  a column that keeps them together mends it: `split` in the file, or data.split.by=COLUMN"
         )
+
+
+def _values(pairs: Sequence[Pair], column: str) -> set[str]:
+    return {str(value) for pair in pairs if (value := pair.column(column)) is not None}
 
 
 def shingles(text: str) -> set[str]:
@@ -100,19 +109,19 @@ class CopyIndex:
         self._threshold = threshold
         # Below the threshold, so that practically every pair is proposed that the exact similarity then decides on.
         self._index = MinHashLSH(threshold=threshold - 0.3, num_perm=_PERMUTATIONS)
-        self._held: list[tuple[str, str]] = []
+        self._held: list[tuple[str, str, set[str]]] = []
 
     def add(self, owner: str, statement: str) -> None:
         """Hold a statement under the name of what it belongs to."""
-        self._index.insert(len(self._held), _sketch(shingles(statement)))
-        self._held.append((owner, statement))
+        grams = shingles(statement)
+        self._index.insert(len(self._held), _sketch(grams))
+        self._held.append((owner, statement, grams))
 
     def copies_of(self, statement: str) -> Iterator[tuple[str, str]]:
         """Yield the owner and the text of every near-copy that is held, the statement itself included."""
         grams = shingles(statement)
         for key in sorted(self._index.query(_sketch(grams))):
-            owner, other = self._held[key]
-            others = shingles(other)
+            owner, other, others = self._held[key]
             if len(grams & others) / len(grams | others) >= self._threshold:
                 yield owner, other
 

@@ -22,8 +22,9 @@ class Pair:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def column(self, name: str) -> Any:
-        """Return the value of any column, or None where the pair lacks it."""
-        return getattr(self, name) if name in PAIR_COLUMNS else self.extra.get(name)
+        """Return the value of any column, or None where the pair lacks it or its cell is empty."""
+        value = getattr(self, name) if name in PAIR_COLUMNS else self.extra.get(name)
+        return None if value == "" else value
 
     def row(self) -> dict[str, Any]:
         """Return the pair as a row in the contract's columns, the label only where there is one, the others last."""
@@ -54,6 +55,6 @@ def pair_from_row(values: Mapping[str, Any]) -> Pair:
         target=values["target"],
         holder=holder.strip() or None if holder else None,
         label=None if label in (None, "") else str(label),
-        id=None if identity is None else str(identity),
+        id=None if identity in (None, "") else str(identity),
         extra={name: value for name, value in values.items() if name not in PAIR_COLUMNS},
     )

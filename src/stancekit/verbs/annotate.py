@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from stancekit.annotation.sheets import read_sheet, sheet
 from stancekit.config.schema import AnnotateConfig
 from stancekit.errors import UserError, nearest
 from stancekit.files import read_rows, row_writer, whole_file
+from stancekit.labels import OUTCOMES
 from stancekit.pairs.model import Pair, pair_from_row
 from stancekit.paths import find_file
 
@@ -49,6 +51,11 @@ def _pairs(name: str, what: str) -> list[Pair]:
             pair = pair_from_row(row.values)
         except ValueError as error:
             raise UserError(f"{path}, row {row.number}: {error}") from error
+        if pair.label is not None and pair.label not in OUTCOMES:
+            close = nearest(pair.label, OUTCOMES)
+            raise UserError(
+                f"{path}, row {row.number}: unknown label {pair.label!r}{close} (valid: {', '.join(OUTCOMES)}, or none)"
+            )
         if pair.id is not None and (first := seen.setdefault(pair.id, row.number)) != row.number:
             raise UserError(f"{path}, row {row.number}: the id {pair.id!r} stands in row {first} too")
         pairs.append(pair)
@@ -96,16 +103,21 @@ def _read(name: str, pairs: dict[str, Pair]) -> Iterator[Given]:
 
 def _tell(found: Collected, output: str) -> None:
     labelled = sum(bool(labels) for labels in found.labels.values())
-    print(f"{labelled} of {len(found.pairs)} pairs labelled by {', '.join(found.annotators) or 'nobody'} -> {output}")
+    _say(f"{labelled} of {len(found.pairs)} pairs labelled by {', '.join(found.annotators) or 'nobody'} -> {output}")
     for (one, other), (whole, by_label) in found.agreements().items():
-        print(f"\n{one} and {other}: {whole}")
+        _say(f"\n{one} and {other}: {whole}")
         for label, each in by_label.items():
-            print(f"  {label:<12} {each}")
+            _say(f"  {label:<12} {each}")
     open_ = found.disagreements()
-    print(f"\n{len(open_)} disagreements" + (", left without a label:" if open_ else ""))
+    _say(f"\n{len(open_)} disagreements" + (", left without a label:" if open_ else ""))
     for name in open_[:_SHOWN]:
         pair, labels = found.pairs[name], found.labels[name]
         said = ", ".join(f"{annotator} {label}" for annotator, label in labels.items())
-        print(f"  {name}: {said} | {pair.holder or 'nobody named'} on '{pair.target}': {pair.statement[:100]}")
+        _say(f"  {name}: {said} | {pair.holder or 'nobody named'} on '{pair.target}': {pair.statement[:100]}")
     if len(open_) > _SHOWN:
-        print(f"  … and {len(open_) - _SHOWN} more in {output} (label empty)")
+        _say(f"  … and {len(open_) - _SHOWN} more in {output} (label empty)")
+
+
+def _say(line: str) -> None:
+    # Not on standard output, where the rows themselves may go.
+    print(line, file=sys.stderr)

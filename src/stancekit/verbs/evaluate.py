@@ -8,7 +8,7 @@ from pathlib import Path
 from stancekit.config.data import DataConfig
 from stancekit.config.schema import EvaluateConfig
 from stancekit.data.corpus import read_corpus
-from stancekit.data.dataset import fingerprint
+from stancekit.data.dataset import fingerprint, split_rows
 from stancekit.errors import UserError, nearest
 from stancekit.files import whole_file
 from stancekit.labels import OUTCOMES
@@ -62,10 +62,12 @@ def _rows(config: DataConfig, split: str | None) -> tuple[Path, list[Pair]]:
     found = {str(pair.column("split")) for pair in pairs if pair.column("split")}
     if split == ALL or (split is None and not found):
         return path, pairs
+    parts = split_rows(pairs, config.split, path)
     wanted = split or "test"
-    chosen = [pair for pair in pairs if pair.column("split") == wanted]
-    if not chosen:
-        close = nearest(wanted, [*found, ALL])
-        names = ", ".join(sorted(found)) or "none, the file has no `split` column"
-        raise UserError(f"split={wanted}: no such rows in {path}{close} (splits: {names}; {ALL} takes every row)")
-    return path, chosen
+    if not parts.get(wanted):
+        held = [name for name, rows in parts.items() if rows]
+        close = nearest(wanted, [*held, ALL])
+        raise UserError(
+            f"split={wanted}: no such rows in {path}{close} (splits: {', '.join(held)}; {ALL} takes every row)"
+        )
+    return path, parts[wanted]

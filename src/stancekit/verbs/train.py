@@ -17,7 +17,7 @@ from stancekit.audit.model import Report
 from stancekit.audit.run import audit
 from stancekit.config.compose import load_config, validate
 from stancekit.config.schema import CrossEncoderConfig, MajorityConfig, TfidfConfig, TrainConfig
-from stancekit.data.dataset import Dataset, label_counts, load_dataset, read_parts
+from stancekit.data.dataset import Dataset, label_counts, load_dataset
 from stancekit.encoders.locate import locate
 from stancekit.errors import UserError, nearest
 from stancekit.paths import home
@@ -61,11 +61,13 @@ def run(config: TrainConfig) -> None:
     for name, pairs in {"train": dataset.train, "dev": dataset.dev, **dataset.tests}.items():
         counts = ", ".join(f"{label} {count}" for label, count in label_counts(pairs).items())
         _say(f"  {name:<9} {len(pairs):>6} pairs ({counts})")
+    for reason, count in dataset.parts.left_out.items():
+        _say(f"  left out: {count} rows {reason}")
     if dataset.removed:
         _say(f"  removed from train, because dev or test holds them too: {dataset.removed}")
-    for name, count in dataset.mixed.items():
-        _say(f"  mixed in from {name}: {count}")
-    report = audit(config.data, read_parts(config.data), config.audit, config.model)
+    for name, mixed in dataset.mixed.items():
+        _say(f"  mixed in from {name}: {mixed}")
+    report = audit(config.data, dataset.parts, config.audit, config.model)
     for found in report.errors:
         _say(f"audit: {found.check}: {found.message}")
     if config.audit.strict and report.errors:
