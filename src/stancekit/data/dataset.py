@@ -101,13 +101,14 @@ def load_dataset(config: DataConfig, limit: int | None = None) -> Dataset:
     """
     parts = read_parts(config)
     path, sources = parts.path, parts.sources
-    train, dev = parts.rows["train"][:limit], parts.rows["dev"]
+    whole, dev = parts.rows["train"], parts.rows["dev"]
     tests = {name: pairs for name, pairs in parts.rows.items() if name not in ("train", "dev") and pairs} | parts.tests
     held_out = {"dev": dev, **tests}
     removed = 0
     if config.overlap == "remove":
-        kept = without_copies(train, held_out)
-        removed, train = len(train) - len(kept), kept
+        kept = without_copies(whole, held_out)
+        removed, whole = len(whole) - len(kept), kept
+    train = whole[:limit]
     gone = f"; removed from train, being in dev or test too: {removed}" if removed else ""
     for name, pairs in (("train", train), ("dev", dev)):
         if not pairs:
@@ -128,8 +129,10 @@ def load_dataset(config: DataConfig, limit: int | None = None) -> Dataset:
     refuse_leaks({"train": train, **held_out}, config.disjoint, config.shared, path, copies_too)
     further, mixed = mix_in(config.mix, len(train), held_out)
     sources = {name: sources[name] for name in ("train", *held_out)}
-    own = {"train": train + further, "dev": dev, **{name: p for name, p in tests.items() if name not in parts.tests}}
-    return Dataset(config.name, replace(parts, rows=own, sources=sources), own["train"], dev, tests, removed, mixed)
+    # What is wrong with the data does not depend on how much of it is trained on.
+    own = {"train": whole + further, "dev": dev, **{name: p for name, p in tests.items() if name not in parts.tests}}
+    parts = replace(parts, rows=own, sources=sources)
+    return Dataset(config.name, parts, train + further, dev, tests, removed, mixed)
 
 
 def split_rows(pairs: Sequence[Pair], config: SplitConfig, path: Path) -> dict[str, list[Pair]]:
