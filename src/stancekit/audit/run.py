@@ -12,6 +12,8 @@ from stancekit.audit.model import Finding, LabelledRow, Report, labelled_rows
 from stancekit.config.data import DataConfig
 from stancekit.config.schema import AuditSettings, CrossEncoderConfig, EncoderConfig, ModelConfig
 from stancekit.data.dataset import Parts, fingerprint, label_counts
+from stancekit.encoders.embedding import SentenceEmbedder, pair_features
+from stancekit.encoders.loading import load_tokenizer
 from stancekit.models.inputs import render
 
 if TYPE_CHECKING:
@@ -71,8 +73,6 @@ def audit(data: DataConfig, parts: Parts, settings: AuditSettings, model: ModelC
 
 
 def _token_lengths(rows: Sequence[LabelledRow], model: CrossEncoderConfig) -> list[int]:
-    from stancekit.encoders.loading import load_tokenizer
-
     tokenizer = load_tokenizer(model.encoder)
     if not rows:
         return []
@@ -83,8 +83,6 @@ def _token_lengths(rows: Sequence[LabelledRow], model: CrossEncoderConfig) -> li
 
 def _embedder(encoder: EncoderConfig, rows: Sequence[LabelledRow]) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     """Return a function from texts to vectors that has embedded every text of the rows once."""
-    from stancekit.encoders.embedding import SentenceEmbedder
-
     texts = list(dict.fromkeys(t for r in rows for t in (r.pair.statement, r.pair.target, r.pair.holder or "")))
     vectors = SentenceEmbedder(encoder).embed(texts)
     place = {text: i for i, text in enumerate(texts)}
@@ -94,5 +92,4 @@ def _embedder(encoder: EncoderConfig, rows: Sequence[LabelledRow]) -> Callable[[
 def _features(rows: Sequence[LabelledRow], embed: Callable[[Sequence[str]], NDArray[np.float32]]) -> Any:
     statements = embed([row.pair.statement for row in rows])
     targets = embed([row.pair.target for row in rows])
-    # The features of InferSent (Conneau et al., 2017).
-    return np.hstack([statements, targets, np.abs(statements - targets), statements * targets])
+    return pair_features(statements, targets)

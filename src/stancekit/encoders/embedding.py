@@ -51,3 +51,11 @@ class SentenceEmbedder:
                 mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
                 rows[chosen] = torch.nn.functional.normalize(mean, dim=1).float().numpy()
         return rows
+
+
+def pair_features(statements: NDArray[np.float32], targets: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return one row of features per pair of embeddings, as InferSent has them (Conneau et al., 2017).
+
+    Shape (pairs, 4 × hidden size): both embeddings, their absolute difference and their product.
+    """
+    return np.hstack([statements, targets, np.abs(statements - targets), statements * targets])

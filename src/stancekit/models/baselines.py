@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from stancekit.config.schema import FrozenEmbeddingsConfig, MajorityConfig, TfidfConfig
-from stancekit.encoders.embedding import SentenceEmbedder
+from stancekit.encoders.embedding import SentenceEmbedder, pair_features
 from stancekit.errors import UserError
 from stancekit.labels import OUTCOMES
 from stancekit.models.base import Prediction, label_indices
@@ -80,8 +80,7 @@ class Baseline:
                 self._embedder = SentenceEmbedder(self._config.encoder)
             statements = self._embedder.embed([pair.statement for pair in pairs])
             targets = self._embedder.embed([pair.target for pair in pairs])
-            # The features of InferSent (Conneau et al., 2017).
-            return np.hstack([statements, targets, np.abs(statements - targets), statements * targets])
+            return pair_features(statements, targets)
         return np.array([[pair.statement, pair.target] for pair in pairs], dtype=object)
 
 
