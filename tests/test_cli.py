@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -8,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from stancekit.cli import VERBS
+from stancekit.config.schema import TrackingConfig
+from stancekit.models.saved import load_model
+from stancekit.tracking.registry import find_model
+from stancekit.tracking.results import children
+from stancekit.tracking.store import open_store
 from tests.conftest import CliRunner
+
+TRACKING = TrackingConfig(
+    uri=None, experiment="stancekit", registered_model="stancekit", models=True, promote="when_better"
+)
 
 
 def imported_by(code: str) -> str:
@@ -45,12 +55,29 @@ def test_when_an_option_is_misspelt_then_the_nearest_is_named(cli: CliRunner) ->
     assert "unknown option --cgf; did you mean '--cfg'?" in cli("train", "--cgf", code=2)
 
 
-def test_when_several_values_are_given_with_m_then_every_combination_runs(cli: CliRunner, labelled_file: Path) -> None:
+def test_when_several_values_are_given_with_m_then_every_combination_runs_under_one_parent(
+    cli: CliRunner, labelled_file: Path
+) -> None:
     words = ["data=file", f"data.path={labelled_file}", "data.disjoint=[topic]", "model=majority,tfidf"]
     said = cli("train", "-m", *words)
-    assert "[1/2]" in said and "model=tfidf" in said and said.count("was registered") == 2
-    assert re.search(r"^run [0-9a-f]{32} \(majority-[0-9a-f]{6}\)$", said, re.MULTILINE)
-    assert re.search(r"^run [0-9a-f]{32} \(tfidf-[0-9a-f]{6}\)$", said, re.MULTILINE)
+    parent = re.search(r"^parent run ([0-9a-f]{32}) \(stancekit\): 2 trainings$", said, re.MULTILINE)
+    assert parent and "== model=tfidf (2 of 2)" in said
+    found = re.findall(r"^run ([0-9a-f]{32}) \((.+)\)$", said, re.MULTILINE)
+    assert [name for _, name in found] == ["model=majority", "model=tfidf"]
+    assert "| model=majority | 1 |" in said and "| model=tfidf | 1 |" in said
+    client = open_store(TRACKING)
+    assert [run.info.run_id for run in children(client, client.get_run(parent[1]))] == [run_id for run_id, _ in found]
+    kinds = [load_model(find_model(run_id, TRACKING)).config.kind for run_id, _ in found]
+    assert kinds == ["majority", "tfidf"]
+
+
+def test_when_several_values_are_given_to_another_verb_then_it_runs_once_for_each(
+    cli: CliRunner, labelled_file: Path, tmp_path: Path
+) -> None:
+    outputs = [tmp_path / "one.json", tmp_path / "other.json"]
+    said = cli("annotate", "-m", f"export={labelled_file}", f"output={outputs[0]},{outputs[1]}")
+    assert f"[1/2] output={outputs[0]}" in said and f"[2/2] output={outputs[1]}" in said
+    assert all(len(json.loads(output.read_text())) == 120 for output in outputs)
 
 
 def test_when_one_of_several_jobs_is_invalid_then_none_starts(cli: CliRunner, tmp_path: Path) -> None:

@@ -17,6 +17,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "pairs": ("stancekit.verbs.pairs", "split articles into statements and pair them with holders and targets"),
     "train": ("stancekit.verbs.train", "fine-tune a model, evaluate it and record the run in MLflow"),
     "evaluate": ("stancekit.verbs.evaluate", "score a saved model on labelled pairs"),
+    "sweep": ("stancekit.verbs.sweep", "search for training settings on dev, with Optuna"),
+    "compare": ("stancekit.verbs.compare", "say whether two runs or models differ on the same rows"),
+    "promote": ("stancekit.verbs.promote", "make a run's model the default, if it is shown to be better"),
+    "report": ("stancekit.verbs.report", "write what an experiment measured beside its YAML"),
     "audit": ("stancekit.verbs.audit", "look for leaks, shortcuts, copies and doubtful labels in labelled pairs"),
     "annotate": ("stancekit.verbs.annotate", "give pairs to people to label, and take their labels back"),
     "predict": ("stancekit.verbs.predict", "label rows or articles in bulk"),
@@ -66,20 +70,25 @@ def _run(arguments: list[str]) -> None:
         print(_verb_help(verb))
         return
 
-    from stancekit.config.compose import expand_multirun, load_config
+    from stancekit.config.compose import expand_multirun, expand_variants, load_config
 
-    jobs = expand_multirun(verb, overrides, options.config_dir) if options.multirun else [overrides]
+    own = options.config_dir
+    jobs = expand_multirun(verb, overrides, own) if options.multirun else expand_variants(verb, overrides, own)
     # Every job is validated before the first one starts: a typo in the last must not cost the hours of the others.
-    configs: list[Any] = [load_config(verb, job, options.config_dir) for job in jobs]
+    configs: dict[str, Any] = {name: load_config(verb, job, own) for name, job in jobs.items()}
     if options.cfg:
-        for config in configs:
+        for config in configs.values():
             print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
         return
-    action = importlib.import_module(VERBS[verb][0]).run
-    for number, config in enumerate(configs, 1):
+    module = importlib.import_module(VERBS[verb][0])
+    if hasattr(module, "run_jobs"):
+        # These belong together, under one parent run.
+        module.run_jobs(configs)
+        return
+    for number, (name, config) in enumerate(configs.items(), 1):
         if len(configs) > 1:
-            print(f"[{number}/{len(configs)}] {' '.join(jobs[number - 1])}", file=sys.stderr)
-        action(config)
+            print(f"[{number}/{len(configs)}] {name}", file=sys.stderr)
+        module.run(config)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -50,6 +50,18 @@ def find_file(name: str, what: str) -> Path:
     raise UserError(f"{what}: no file or folder '{name}'{nearest(given.name, known)}")
 
 
+def shown_path(path: Path) -> str:
+    """Return a path for others to read: relative to what ships, else to the working folder, else its name alone.
+
+    Where somebody keeps a file is nobody's business who looks at a run.
+    """
+    absolute = path.resolve()
+    for root in (shipped_root().resolve(), Path.cwd().resolve()):
+        if absolute.is_relative_to(root):
+            return str(absolute.relative_to(root))
+    return path.name
+
+
 def siblings(path: Path) -> list[str]:
     """Return the names in the folder that ``path`` would lie in; none where there is no such folder."""
     return [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []

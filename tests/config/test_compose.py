@@ -15,6 +15,10 @@ REQUIRED = {
     "pairs": ["input=a", "output=b.jsonl"],
     "train": [],
     "evaluate": [],
+    "sweep": [],
+    "compare": ["runs=[a,b]"],
+    "promote": ["run=a"],
+    "report": ["experiment=baselines"],
     "audit": [],
     "annotate": ["export=a.jsonl", "output=b.json"],
     "predict": ["input=a", "output=b.jsonl"],
@@ -71,7 +75,7 @@ def test_when_every_word_is_wrong_then_one_message_names_them_all(cli: CliRunner
         (["data=file"], "data.path: a value is needed; give data.path=…"),
         (["epochs"], "'epochs': expected key=value; did you mean"),
         (["data.split.dev=0.6", "data.split.test=0.6"], "dev and test together must leave rows to train on"),
-        (["tracking.promote=sometimes"], "tracking.promote: Input should be 'best_on_dev', 'always' or 'never'"),
+        (["tracking.promote=sometimes"], "tracking.promote: Input should be 'when_better', 'always' or 'never'"),
     ],
 )
 def test_when_a_word_is_wrong_then_it_is_named_with_what_was_expected(

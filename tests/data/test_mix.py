@@ -70,6 +70,6 @@ def test_when_official_splits_overlap_then_the_training_rows_are_removed_and_cou
     rows += [{"premise": COPIED, "hypothesis": "other", "label": "contradiction", "split": "train"}]
     rows += [{"premise": "x", "hypothesis": "h", "label": "neutral", "split": "train"}]
     path = write_jsonl(tmp_path / "official.jsonl", rows)
-    said = cli("train", "data=lingnli", f"data.path={path}", "model=majority")
+    said = cli("train", "data=lingnli", f"data.path={path}", "model=majority", "evaluation.labels=present")
     assert "removed from train, because dev or test holds them too: 1" in said
     assert "train         10 pairs (supports 9, rules_out 0, leaves_open 1" in said

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,15 +14,24 @@ from stancekit.errors import UserError
 from stancekit.labels import OUTCOMES
 from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.models.inputs import render
+from stancekit.models.pooling import MeanPooled
 from stancekit.pairs.model import Pair
 
 INPUT = InputConfig(statement="{holder}: {statement}", target="{target}", unknown_holder="unknown", max_length=32)
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
-def config(encoder: FolderEncoder | HubEncoder | PackageEncoder) -> CrossEncoderConfig:
+def config(
+    encoder: FolderEncoder | HubEncoder | PackageEncoder, pooling: Literal["own", "mean"] = "own"
+) -> CrossEncoderConfig:
     return CrossEncoderConfig(
-        kind="cross_encoder", name="t", encoder=encoder, input=INPUT, freeze_word_embeddings=True, dropout=0.1
+        kind="cross_encoder",
+        name="t",
+        encoder=encoder,
+        input=INPUT,
+        pooling=pooling,
+        freeze_word_embeddings=True,
+        dropout=0.1,
     )
 
 
@@ -29,10 +39,10 @@ def folder(path: Path, sha256: str | None = None) -> FolderEncoder:
     return FolderEncoder(source="folder", path=str(path), name="tiny", sha256=sha256)
 
 
-@pytest.fixture
-def model(tiny_encoder: Path) -> CrossEncoder:
+@pytest.fixture(params=["own", "mean"])
+def model(tiny_encoder: Path, request: pytest.FixtureRequest) -> CrossEncoder:
     torch.manual_seed(1)
-    return CrossEncoder.from_encoder(config(folder(tiny_encoder)))
+    return CrossEncoder.from_encoder(config(folder(tiny_encoder), request.param))
 
 
 def test_when_a_pair_is_rendered_then_the_holder_leads_and_braces_in_the_text_stay() -> None:
@@ -73,7 +83,8 @@ def test_when_a_target_leaves_no_room_then_it_is_refused_by_name(model: CrossEnc
 
 def test_when_word_embeddings_are_frozen_then_only_they_are(model: CrossEncoder) -> None:
     frozen = [name for name, weight in model.network.named_parameters() if not weight.requires_grad]
-    assert frozen == ["bert.embeddings.word_embeddings.weight"]
+    encoder = "encoder" if isinstance(model.network, MeanPooled) else "bert"
+    assert frozen == [f"{encoder}.embeddings.word_embeddings.weight"]
 
 
 def test_when_an_encoder_is_on_the_hub_then_its_pinned_revision_is_loaded_from_the_cache(

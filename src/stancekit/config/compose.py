@@ -154,8 +154,8 @@ def _wrong_name(override: Override, keys: dict[str, set[Any]], choices: dict[str
     ]
 
 
-def expand_multirun(verb: str, words: list[str], own: Path | None = None) -> list[list[str]]:
-    """Return one list of override words per job: the product of every ``key=a,b,c``."""
+def expand_multirun(verb: str, words: list[str], own: Path | None = None) -> dict[str, list[str]]:
+    """Return the override words of every job, the product of every ``key=a,b,c``, by what sets the job apart."""
     parsed, problems = _parse(verb, words, own, multirun=True)
     if problems:
         raise _refused(verb, problems)
@@ -163,10 +163,21 @@ def expand_multirun(verb: str, words: list[str], own: Path | None = None) -> lis
     for override in parsed:
         if override.is_sweep_override():
             key = override.get_key_element()
-            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+            axes.append([(f"{key}={value}", True) for value in override.sweep_string_iterator()])
         else:
-            axes.append([str(override.input_line)])
-    return [list(job) for job in itertools.product(*axes)]
+            axes.append([(str(override.input_line), False)])
+    jobs = {}
+    for job in itertools.product(*axes):
+        apart = " ".join(word for word, varies in job if varies)
+        jobs[apart] = [word for word, _ in job]
+    return jobs
+
+
+def expand_variants(verb: str, words: list[str], own: Path | None = None) -> dict[str, list[str]]:
+    """Return the override words of every variant that the configuration names, or of the one job under no name."""
+    variants = getattr(load_config(verb, words, own), "variants", {})
+    # A resumed run brings the variants that it was begun with.
+    return {name: [*words, *further] for name, further in variants.items()} or {"": words}
 
 
 def _refused(verb: str, problems: list[str]) -> UserError:

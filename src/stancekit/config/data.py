@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from stancekit.config.base import Fraction, GivenText, Positive, Revision, Schema, fields_of
 from stancekit.labels import NliLabel, Outcome
+from stancekit.metric_names import known_metric
 
 CorpusLabel = Outcome | NliLabel
 
@@ -132,10 +133,16 @@ class DataConfig(CorpusConfig):
     common with train on purpose. ``overlap`` says what becomes of training rows whose statement, or a near-copy, stands
     in dev or test: the data is refused, or, for official splits that have such rows, they are removed. ``tests`` are
     further test sets by name, ``mix`` further training rows.
+
+    Rows that share a value of ``cluster`` are resampled together when an interval is computed: the first of the columns
+    that a part of the data has, or its statements. ``metrics`` are scores that this data is known by, beyond those of
+    every evaluation.
     """
 
     disjoint: tuple[str, ...] = ()
     shared: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     overlap: Literal["refuse", "remove"] = "refuse"
     tests: dict[str, str] = Field(default_factory=dict)
+    cluster: tuple[GivenText, ...] = ("story", "topic", "target")
+    metrics: tuple[Annotated[GivenText, AfterValidator(known_metric)], ...] = ()
     mix: dict[str, MixSource] = Field(default_factory=dict)

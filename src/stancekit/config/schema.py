@@ -6,12 +6,16 @@ be given by a YAML file or on the command line.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from stancekit.config.base import Fraction, GivenText, Positive, Revision, Schema, Sha256, fields_of
 from stancekit.config.data import DataConfig
+from stancekit.metric_names import known_metric
+
+Precision = Literal["auto", "bf16", "fp32"]
+Metric = Annotated[GivenText, AfterValidator(known_metric)]
 
 
 class PackageEncoder(Schema):
@@ -64,21 +68,30 @@ def _shortest_first(ngrams: tuple[int, int]) -> tuple[int, int]:
 
 
 class InputConfig(Schema):
-    """How a pair is written out for a model: two segments, of which only the first is ever cut."""
+    """How a pair is written out for a model: two segments, of which only the first is ever cut.
+
+    What stands in ``hide`` is left empty, for models that show what can be guessed without it.
+    """
 
     statement: Annotated[str, AfterValidator(_statement_template)]
     target: Annotated[str, AfterValidator(_target_template)]
     unknown_holder: str
     max_length: Annotated[int, Field(ge=16, le=8192)]
+    hide: tuple[Literal["statement", "target", "holder"], ...] = ()
 
 
 class CrossEncoderConfig(Schema):
-    """A transformer that reads statement and target together."""
+    """A transformer that reads statement and target together.
+
+    ``pooling`` is what its head sees: what the architecture itself gives it, mostly the first token, or the mean over
+    all tokens.
+    """
 
     kind: Literal["cross_encoder"]
     name: str
     encoder: EncoderConfig
     input: InputConfig
+    pooling: Literal["own", "mean"]
     freeze_word_embeddings: bool
     dropout: Fraction
 
@@ -109,14 +122,37 @@ class FrozenEmbeddingsConfig(Schema):
     c: Annotated[float, Field(gt=0)]
 
 
+class ZeroShotConfig(Schema):
+    """A model of natural language inference as it is: does the statement entail or contradict what is hypothesised?"""
+
+    kind: Literal["zero_shot"]
+    name: str
+    encoder: EncoderConfig
+    premise: Annotated[str, AfterValidator(_statement_template)]
+    hypothesis: GivenText
+    unknown_holder: GivenText
+    max_length: Annotated[int, Field(ge=16, le=8192)]
+
+    @model_validator(mode="after")
+    def _asks_for_the_target(self) -> ZeroShotConfig:
+        if "target" not in (fields := fields_of(self.hypothesis)) or fields - {"target", "holder"}:
+            raise ValueError("model.hypothesis: expected a template with {target} and, if wanted, {holder}")
+        return self
+
+
 ModelConfig = Annotated[
-    CrossEncoderConfig | MajorityConfig | TfidfConfig | FrozenEmbeddingsConfig, Field(discriminator="kind")
+    CrossEncoderConfig | MajorityConfig | TfidfConfig | FrozenEmbeddingsConfig | ZeroShotConfig,
+    Field(discriminator="kind"),
 ]
 
 
 class TrainingConfig(Schema):
-    """How a cross-encoder is fine-tuned."""
+    """How a cross-encoder is fine-tuned; ``metric``, on dev, says which epoch was the best.
 
+    ``sample``: whether ``limit_rows`` keeps the first training rows, or some that the seed draws.
+    """
+
+    metric: Metric
     epochs: Positive
     batch_size: Positive
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
@@ -125,15 +161,32 @@ class TrainingConfig(Schema):
     label_smoothing: Fraction
     class_weights: Literal["balanced", "none"]
     patience: Positive
-    precision: Literal["auto", "bf16", "fp32"]
+    precision: Precision
     checkpoint_steps: Positive | None
     limit_rows: Positive | None
+    sample: Literal["first", "random"]
 
 
 class EvaluationConfig(Schema):
-    """How a model is scored."""
+    """How a model is scored, and what is checked besides.
+
+    ``labels``: whether a set without one of the stances is refused (``all``) or scored (``present``). ``draws``:
+    resamples for every interval. ``needs_target``: how much macro-F1 hiding the target must cost. ``behaviour``: the
+    folder of the behaviour tests. ``slices``: columns by whose values the rows are sliced, of at least ``least_rows``.
+    ``coverage``: how often a prediction set should hold the right outcome.
+    """
 
     batch_size: Positive
+    precision: Precision
+    labels: Literal["all", "present"]
+    draws: Annotated[int, Field(ge=100)]
+    needs_target: Fraction
+    behaviour: GivenText | None
+    slices: tuple[GivenText, ...]
+    least_rows: Positive
+    worst: Positive
+    mistakes: Annotated[int, Field(ge=0)]
+    coverage: Annotated[float, Field(gt=0, lt=1)]
 
 
 class ShortcutLimits(Schema):
@@ -163,12 +216,13 @@ class AuditSettings(Schema):
 
 
 class TrackingConfig(Schema):
-    """Where runs are recorded and when a model becomes the default."""
+    """Where runs are recorded, whether they keep their models, and when a model becomes the default."""
 
     uri: GivenText | None
     experiment: GivenText
     registered_model: GivenText
-    promote: Literal["best_on_dev", "always", "never"]
+    models: bool
+    promote: Literal["when_better", "always", "never"]
 
 
 class ArticlesConfig(Schema):
@@ -194,15 +248,116 @@ class PredictionConfig(Schema):
 
 
 class TrainConfig(Schema):
-    """``stancekit train``"""
+    """``stancekit train``
+
+    ``seeds`` repeats the training with so many seeds, from ``seed`` on; ``folds`` cross-validates over so many parts of
+    the corpus instead. ``baselines`` adds those that a model must beat. ``variants`` are trainings to compare, by name:
+    the overrides in which each differs. ``threads`` are those of the processor that torch computes with: sums come out
+    otherwise in the last digits with another number of them.
+    """
 
     name: str | None
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    seeds: Positive
+    folds: Annotated[int, Field(ge=2)] | None
+    baselines: bool
+    variants: dict[str, tuple[GivenText, ...]] = Field(default_factory=dict)
+    threads: Positive | None
     resume: GivenText | None
     data: DataConfig
     model: ModelConfig
     training: TrainingConfig
     audit: AuditSettings
+    evaluation: EvaluationConfig
+    tracking: TrackingConfig
+
+    @model_validator(mode="after")
+    def _repeats_in_one_way(self) -> TrainConfig:
+        if self.folds and self.seeds > 1:
+            raise ValueError("folds and seeds exclude each other: give seeds=1 with folds")
+        return self
+
+
+class NumberRange(Schema):
+    """Numbers from ``low`` to ``high``, both included; ``log`` searches orders of magnitude evenly."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> NumberRange:
+        if self.low >= self.high:
+            raise ValueError(f"low={self.low:g} must lie below high={self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"log=true needs low above 0, found {self.low:g}")
+        if self.log and self.step is not None:
+            raise ValueError("log and step exclude each other")
+        return self
+
+
+class Choices(Schema):
+    """One of several values."""
+
+    choices: Annotated[tuple[bool | int | float | str | None, ...], Field(min_length=2)]
+
+
+def _kind_of_space(value: Any) -> str:
+    return "choices" if isinstance(value, Choices) or (isinstance(value, dict) and "choices" in value) else "range"
+
+
+Searched = Annotated[
+    Annotated[NumberRange, Tag("range")] | Annotated[Choices, Tag("choices")], Discriminator(_kind_of_space)
+]
+
+
+class SweepSettings(Schema):
+    """What is searched: keys of the training configuration, each with a range or choices.
+
+    ``pruning`` stops a trial whose dev curve lies below the median of the others at the same epoch, once
+    ``startup_trials`` have ended.
+    """
+
+    name: GivenText
+    trials: Positive
+    workers: Positive
+    metric: Metric
+    pruning: bool
+    startup_trials: Positive
+    space: Annotated[dict[str, Searched], Field(min_length=1)]
+
+
+class SweepConfig(TrainConfig):
+    """``stancekit sweep``"""
+
+    sweep: SweepSettings
+
+
+class CompareConfig(Schema):
+    """``stancekit compare``"""
+
+    runs: Annotated[tuple[GivenText, ...], Field(min_length=2)]
+    split: GivenText
+    output: GivenText | None
+    data: DataConfig
+    evaluation: EvaluationConfig
+    tracking: TrackingConfig
+
+
+class ReportConfig(Schema):
+    """``stancekit report``"""
+
+    experiment: GivenText
+    learned: GivenText | None
+    tracking: TrackingConfig
+
+
+class PromoteConfig(Schema):
+    """``stancekit promote``"""
+
+    run: GivenText
+    force: bool
     evaluation: EvaluationConfig
     tracking: TrackingConfig
 
@@ -283,6 +438,10 @@ VERB_SCHEMAS: dict[str, type[Schema]] = {
     "pairs": PairsConfig,
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
+    "sweep": SweepConfig,
+    "compare": CompareConfig,
+    "report": ReportConfig,
+    "promote": PromoteConfig,
     "audit": AuditConfig,
     "annotate": AnnotateConfig,
     "predict": PredictConfig,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -89,11 +90,12 @@ def read_parts(config: DataConfig) -> Parts:
     return Parts(corpus.path, rows, tests, sources, corpus.left_out)
 
 
-def load_dataset(config: DataConfig, limit: int | None = None) -> Dataset:
+def load_dataset(config: DataConfig, limit: int | None = None, seed: int | None = None) -> Dataset:
     """Return the training, dev and test rows that ``config`` names, checked against leaks, further sources mixed in.
 
     Args:
-        limit: keep only so many of its own training rows, the first.
+        limit: keep only so many of its own training rows.
+        seed: draws which; None keeps the first.
 
     Raises:
         UserError: a file is bad, a split is empty, training has one class only, or a story, topic or near-copy stands
@@ -108,7 +110,7 @@ def load_dataset(config: DataConfig, limit: int | None = None) -> Dataset:
     if config.overlap == "remove":
         kept = without_copies(whole, held_out)
         removed, whole = len(whole) - len(kept), kept
-    train = whole[:limit]
+    train = limited(whole, limit, seed)
     gone = f"; removed from train, being in dev or test too: {removed}" if removed else ""
     for name, pairs in (("train", train), ("dev", dev)):
         if not pairs:
@@ -133,6 +135,13 @@ def load_dataset(config: DataConfig, limit: int | None = None) -> Dataset:
     own = {"train": whole + further, "dev": dev, **{name: p for name, p in tests.items() if name not in parts.tests}}
     parts = replace(parts, rows=own, sources=sources)
     return Dataset(config.name, parts, train + further, dev, tests, removed, mixed)
+
+
+def limited(pairs: Sequence[Pair], limit: int | None, seed: int | None) -> list[Pair]:
+    """Return so many of the pairs: the first, or those that ``seed`` draws; all of them where there are no more."""
+    if limit is None or limit >= len(pairs):
+        return list(pairs)
+    return list(pairs[:limit]) if seed is None else random.Random(seed).sample(list(pairs), limit)
 
 
 def split_rows(pairs: Sequence[Pair], config: SplitConfig, path: Path) -> dict[str, list[Pair]]:

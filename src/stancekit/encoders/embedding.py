@@ -28,7 +28,12 @@ class SentenceEmbedder:
         self._model = model.eval()
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return one row per text, of unit length: shape (texts, hidden size)."""
+        """Return one row per text, of unit length: shape (texts, hidden size). Equal texts are embedded once."""
+        distinct = list(dict.fromkeys(texts))
+        place = {text: i for i, text in enumerate(distinct)}
+        return self._embed(distinct)[[place[text] for text in texts]]
+
+    def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         import torch
 
         hidden = int(self._model.config.hidden_size)

@@ -1,54 +1,121 @@
-"""Scores over a fixed list of labels."""
+"""Scores over a fixed list of labels, as functions of confusion matrices: so a thousand resamples cost one product."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
 from stancekit.labels import OUTCOMES, STANCES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_NO_STANCE = OUTCOMES.index("no_stance")
+_RELATED = 0.25
+"""What the Fake News Challenge gives for telling related from unrelated; an exact stance gives the rest."""
 
-def score(gold: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:
-    """Return the scores of predictions, by their stable names.
 
-    ``macro_f1`` and ``accuracy`` are three-way: rows whose gold is one of the stances, each given its likeliest stance.
-    ``macro_f1_outcomes``, ``accuracy_outcomes`` and the scores of each label (``supports/f1``, …) are over all rows and
-    all four outcomes. A score whose denominator is zero is 0.
-    There must be at least one row.
+@dataclass(frozen=True)
+class Counts:
+    """Confusion matrices, gold down and predicted across; leading dimensions, such as resamples, are free.
+
+    ``outcomes``: shape (…, 4, 4), all rows, each given its likeliest outcome. ``stances``: shape (…, 3, 3), the rows
+    whose gold is a stance, each given its likeliest stance.
+    """
+
+    outcomes: NDArray[np.float64]
+    stances: NDArray[np.float64]
+
+
+def counts(
+    gold: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    groups: NDArray[np.int64] | None = None,
+) -> Counts:
+    """Return the confusion matrices of predictions, or one for every group of rows.
 
     Args:
         gold: indices in ``OUTCOMES``, shape (rows,).
         probabilities: shape (rows, 4), columns in the order of ``OUTCOMES``.
+        groups: the group of every row, numbers from 0, shape (rows,); the matrices get a leading dimension for them.
     """
-    predicted = probabilities.argmax(axis=1)
-    has_stance = gold < len(STANCES)
-    stance_gold = gold[has_stance]
-    stance_predicted = probabilities[has_stance, : len(STANCES)].argmax(axis=1)
-    stances, outcomes = range(len(STANCES)), range(len(OUTCOMES))
+    outcomes, stances = len(OUTCOMES), len(STANCES)
+    row_groups = np.zeros(len(gold), dtype=np.int64) if groups is None else groups
+    number = int(row_groups.max(initial=-1)) + 1 if groups is not None else 1
+    four = np.zeros((number, outcomes, outcomes))
+    np.add.at(four, (row_groups, gold, probabilities.argmax(axis=1)), 1)
+    has = gold < stances
+    three = np.zeros((number, stances, stances))
+    np.add.at(three, (row_groups[has], gold[has], probabilities[has, :stances].argmax(axis=1)), 1)
+    return Counts(four, three) if groups is not None else Counts(four[0], three[0])
+
+
+def scores_of(found: Counts, further: Sequence[str] = ()) -> dict[str, NDArray[np.float64]]:
+    """Return the scores by their stable names, each in the shape of the leading dimensions of ``found``.
+
+    A score whose denominator is zero is 0. The labels are fixed: one that neither occurs nor is predicted counts as an
+    F1 of 0.
+
+    Args:
+        further: metrics beyond those of every evaluation, of ``stancekit.metric_names.FURTHER_METRICS``.
+    """
+    precision, recall, f1 = _each(found.outcomes)
     values = {
-        "macro_f1": _macro_f1(stance_gold, stance_predicted, stances),
-        "accuracy": float(accuracy_score(stance_gold, stance_predicted)) if len(stance_gold) else 0.0,
-        "macro_f1_outcomes": _macro_f1(gold, predicted, outcomes),
-        "accuracy_outcomes": float(accuracy_score(gold, predicted)),
+        "macro_f1": _each(found.stances)[2].mean(axis=-1),
+        "accuracy": _accuracy(found.stances),
+        "mcc": _mcc(found.stances),
+        "macro_f1_outcomes": f1.mean(axis=-1),
+        "accuracy_outcomes": _accuracy(found.outcomes),
+        "mcc_outcomes": _mcc(found.outcomes),
     }
-    each = precision_recall_fscore_support(gold, predicted, labels=list(outcomes), zero_division=0)
     for i, label in enumerate(OUTCOMES):
-        for name, column in zip(("precision", "recall", "f1"), each, strict=False):
-            values[f"{label}/{name}"] = float(column[i])
+        values[f"{label}/precision"] = precision[..., i]
+        values[f"{label}/recall"] = recall[..., i]
+        values[f"{label}/f1"] = f1[..., i]
+    if "f_avg" in further:
+        values["f_avg"] = (values["supports/f1"] + values["rules_out/f1"]) / 2
+    if "fnc" in further:
+        values["fnc"] = _fnc(found.outcomes)
     return values
 
 
-def _macro_f1(gold: NDArray[np.int64], predicted: NDArray[np.int64], labels: range) -> float:
-    if not len(gold):
-        return 0.0
-    return float(f1_score(gold, predicted, labels=list(labels), average="macro", zero_division=0))
+def score(gold: NDArray[np.int64], probabilities: NDArray[np.float64], further: Sequence[str] = ()) -> dict[str, float]:
+    """Return the scores of predictions, by their stable names: ``scores_of`` for one set of rows, at least one."""
+    return {name: float(value) for name, value in scores_of(counts(gold, probabilities), further).items()}
 
 
-def confusion(gold: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return how often gold (rows) was predicted as what (columns), both in the order of ``OUTCOMES``."""
-    return np.asarray(confusion_matrix(gold, probabilities.argmax(axis=1), labels=list(range(len(OUTCOMES)))))
+def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.divide(part, whole, out=np.zeros_like(part, dtype=float), where=whole != 0))
+
+
+def _each(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return precision, recall and F1 of every label, in the last dimension."""
+    right = np.diagonal(matrix, axis1=-2, axis2=-1)
+    predicted, gold = matrix.sum(axis=-2), matrix.sum(axis=-1)
+    return _share(right, predicted), _share(right, gold), _share(2 * right, predicted + gold)
+
+
+def _accuracy(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    return _share(np.asarray(np.trace(matrix, axis1=-2, axis2=-1)), matrix.sum(axis=(-2, -1)))
+
+
+def _mcc(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return Matthews' correlation for several labels (Gorodkin, 2004)."""
+    total = matrix.sum(axis=(-2, -1))
+    gold, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)
+    both = np.trace(matrix, axis1=-2, axis2=-1) * total - (gold * predicted).sum(axis=-1)
+    spread = (total**2 - (gold**2).sum(axis=-1)) * (total**2 - (predicted**2).sum(axis=-1))
+    return _share(both, np.sqrt(spread))
+
+
+def _fnc(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    weights = np.zeros((len(OUTCOMES), len(OUTCOMES)))
+    weights[:_NO_STANCE, :_NO_STANCE] = _RELATED
+    np.fill_diagonal(weights, 1.0)
+    weights[_NO_STANCE, _NO_STANCE] = _RELATED
+    gold = matrix.sum(axis=-1)
+    attainable = (gold * weights.diagonal()).sum(axis=-1)
+    return _share((matrix * weights).sum(axis=(-2, -1)), attainable)

@@ -17,45 +17,63 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from stancekit.config.schema import CrossEncoderConfig, ModelConfig
+from stancekit.config.schema import CrossEncoderConfig, ModelConfig, Precision, ZeroShotConfig
+from stancekit.data.trace import FILE as TRACE
+from stancekit.data.trace import Trace
 from stancekit.errors import UserError
 from stancekit.files import sha256_of
 from stancekit.labels import OUTCOMES
 from stancekit.models.base import StanceModel
+from stancekit.models.calibration import Calibrated, Calibration
 
 MANIFEST = "stancekit.json"
 CONFIG = "config.yaml"
-FORMAT = 1
+FORMAT = 2
 _VERSIONS = ("stancekit", "torch", "transformers", "tokenizers", "scikit-learn", "numpy")
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A model read back from its folder, with what the manifest says of it."""
+    """A model read back from its folder, with what the manifest says of it.
+
+    ``calibration`` and ``trace`` are None where the model has none.
+    """
 
     model: StanceModel
     config: ModelConfig
     manifest: Mapping[str, Any]
     folder: Path
+    calibration: Calibration | None
+    trace: Trace | None
 
 
 def save_model(
-    model: StanceModel, folder: Path, config: ModelConfig, resolved: Mapping[str, Any], data: Mapping[str, str]
+    model: StanceModel,
+    folder: Path,
+    config: ModelConfig,
+    resolved: Mapping[str, Any],
+    data: Mapping[str, str],
+    calibration: Calibration | None = None,
+    trace: Trace | None = None,
 ) -> None:
     """Write a model into a new folder: its files, the resolved configuration and the manifest with all hashes.
 
     Args:
         resolved: the whole configuration of the run that made the model.
         data: the fingerprint of every part of the data.
+        calibration: what makes the model's probabilities mean what they say; applied when the model is loaded.
+        trace: what the model was trained on, as hashes.
     """
     folder.mkdir(parents=True)
     model.write(folder)
+    if trace is not None:
+        trace.write(folder)
     (folder / CONFIG).write_text(yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True), encoding="utf-8")
     manifest = {
         "format": FORMAT,
         "labels": list(OUTCOMES),
         "model": config.model_dump(mode="json"),
-        "calibration": None,
+        "calibration": calibration.as_dict() if calibration else None,
         "data": dict(data),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _VERSIONS}},
         "sha256": {path.name: sha256_of(path) for path in sorted(folder.iterdir())},
@@ -100,11 +118,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def load_model(folder: Path) -> SavedModel:
-    """Return the model in a folder.
+def load_model(folder: Path, precision: Precision = "fp32") -> SavedModel:
+    """Return the model in a folder, calibrated if it was saved so.
+
+    Args:
+        precision: what a transformer computes in.
 
     Raises:
-        UserError: as ``read_manifest``, or the manifest's model configuration is not valid.
+        UserError: as ``read_manifest``, or the manifest's model configuration or calibration is not valid.
     """
     manifest = read_manifest(folder)
     try:
@@ -117,10 +138,24 @@ def load_model(folder: Path) -> SavedModel:
     model: StanceModel
     if isinstance(config, CrossEncoderConfig):
         from stancekit.models.cross_encoder import CrossEncoder
+        from stancekit.models.precision import use_bf16
 
-        model = CrossEncoder.read(folder, config.input)
+        cross_encoder = CrossEncoder.read(folder, config)
+        cross_encoder.bf16 = use_bf16(precision)
+        model = cross_encoder
+    elif isinstance(config, ZeroShotConfig):
+        from stancekit.models.zero_shot import ZeroShotNli
+
+        model = ZeroShotNli.read(folder, config)
     else:
         from stancekit.models.baselines import Baseline
 
         model = Baseline.read(folder, config)
-    return SavedModel(model, config, manifest, folder)
+    try:
+        calibration = Calibration.from_dict(manifest["calibration"]) if manifest.get("calibration") else None
+    except (TypeError, ValueError) as error:
+        raise UserError(f"model: '{folder / MANIFEST}': calibration: {error}") from error
+    if calibration is not None:
+        model = Calibrated(model, calibration)
+    trace = Trace.read(folder) if (folder / TRACE).is_file() else None
+    return SavedModel(model, config, manifest, folder, calibration, trace)

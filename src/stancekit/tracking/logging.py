@@ -7,28 +7,31 @@ import json
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stancekit import __version__
-from stancekit.audit.model import Report
-from stancekit.audit.report import write_report
+from stancekit.audit.model import Report as AuditReport
+from stancekit.audit.report import write_report as write_audit
 from stancekit.config.schema import TrainConfig
 from stancekit.data.dataset import Dataset
+from stancekit.evaluation import figures
+from stancekit.evaluation.evaluate import Evaluated
+from stancekit.evaluation.model import Behaviour, Report
+from stancekit.evaluation.report import write_report
 from stancekit.labels import OUTCOMES
+from stancekit.metric_names import HEADLINE
 from stancekit.pairs.model import Pair
-from stancekit.paths import checkout_root
+from stancekit.paths import checkout_root, shown_path
+from stancekit.tracking.results import EVALUATION, predictions_file
+from stancekit.tracking.store import MODEL_ARTIFACT
 
 if TYPE_CHECKING:
-    import numpy as np
-    from matplotlib.figure import Figure
-    from mlflow import MlflowClient
-    from numpy.typing import NDArray
+    from mlflow.models.model import ModelInfo
 
-_NOT_HASHED = ("name", "resume", "tracking", "audit")
-MODEL_ARTIFACT = "model"
+_NOT_HASHED = ("name", "resume", "tracking", "audit", "variants")
 
 
 def config_hash(config: TrainConfig) -> str:
@@ -40,14 +43,18 @@ def config_hash(config: TrainConfig) -> str:
 def run_tags(config: TrainConfig, dataset: Dataset) -> dict[str, str]:
     """Return the tags that say what a run was made from: config hash, data fingerprints, code."""
     fingerprints = {f"stancekit.data.{part}": value for part, value in dataset.fingerprints.items()}
-    commit, dirty = _git_state()
     return {
         "stancekit.version": __version__,
         "stancekit.config_hash": config_hash(config),
-        "stancekit.git_commit": commit,
-        "stancekit.git_dirty": dirty,
+        **git_tags(),
         **fingerprints,
     }
+
+
+def git_tags() -> dict[str, str]:
+    """Return the tags that say which commit the code is of, and whether it was changed since."""
+    commit, dirty = _git_state()
+    return {"stancekit.git_commit": commit, "stancekit.git_dirty": dirty}
 
 
 def _git_state() -> tuple[str, str]:
@@ -68,7 +75,6 @@ def _git(root: Path, *words: str) -> str:
 def log_inputs(config: TrainConfig, dataset: Dataset) -> None:
     """Log the few knobs as params, the whole resolved config as an artifact and every part of the data as an input."""
     import mlflow
-    from mlflow.data.pandas_dataset import from_pandas
 
     mlflow.log_params(_knobs(config))
     mlflow.log_dict(config.model_dump(mode="json"), "config.yaml")
@@ -76,19 +82,22 @@ def log_inputs(config: TrainConfig, dataset: Dataset) -> None:
         mlflow.log_dict({name: asdict(count) for name, count in dataset.mixed.items()}, "mix.json")
     for context, pairs in {"train": dataset.train, "dev": dataset.dev, **dataset.tests}.items():
         source = dataset.sources[context]
-        with warnings.catch_warnings():
-            # A path fits two of MLflow's own source classes, which are one and the same; it warns of its choice.
-            warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted")
-            data = from_pandas(
-                _frame(pairs),
-                source=str(source),
-                name=dataset.name if source == dataset.sources["train"] else context,
-                targets="label",
-            )
-        mlflow.log_input(data, context)
+        log_data(pairs, source, dataset.name if source == dataset.sources["train"] else context, context)
 
 
-def log_audit(report: Report) -> None:
+def log_data(pairs: Sequence[Pair], source: Path, name: str, context: str) -> None:
+    """Log rows as an input of the active run: what they are called, where they came from, what they serve as."""
+    import mlflow
+    from mlflow.data.pandas_dataset import from_pandas
+
+    with warnings.catch_warnings():
+        # A path fits two of MLflow's own source classes, which are one and the same; it warns of its choice.
+        warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted")
+        data = from_pandas(_frame(pairs), source=shown_path(source), name=name, targets="label")
+    mlflow.log_input(data, context)
+
+
+def log_audit(report: AuditReport) -> None:
     """Log what the audit of the data found: the report as text, JSON and page, and how many errors and warnings."""
     import mlflow
 
@@ -96,7 +105,7 @@ def log_audit(report: Report) -> None:
         {f"audit/{level}s": sum(f.level == level for f in report.findings) for level in ("error", "warning")}
     )
     with tempfile.TemporaryDirectory() as folder:
-        write_report(report, Path(folder))
+        write_audit(report, Path(folder))
         mlflow.log_artifacts(folder, "audit")
 
 
@@ -118,44 +127,63 @@ def _frame(pairs: Sequence[Pair]) -> Any:
     return pd.DataFrame([{name: getattr(pair, name) or "" for name in columns} for pair in pairs])
 
 
-def log_scores(split: str, scores: Mapping[str, float], matrix: NDArray[np.int64], step: int) -> None:
-    """Log scores as ``split/name``, and the confusion matrix as JSON and as a picture."""
+def log_report(evaluated: Evaluated, step: int = 0) -> None:
+    """Log one evaluation: its scores as ``part/name``, and report, page, plots and predictions as artifacts.
+
+    Args:
+        step: the last step of the training, so that MLflow shows these scores and not those of the last epoch.
+    """
     import mlflow
 
-    mlflow.log_metrics({f"{split}/{name}": value for name, value in scores.items()}, step=step)
-    mlflow.log_dict({"labels": list(OUTCOMES), "rows_are_gold": matrix.tolist()}, f"evaluation/{split}_confusion.json")
-    mlflow.log_figure(confusion_figure(matrix, split), f"evaluation/{split}_confusion.png")
+    report, part = evaluated.report, evaluated.report.part
+    mlflow.log_metrics({f"{part}/{name}": value for name, value in metrics_of(report).items()}, step=step)
+    picture = figures.confusion(report.confusion, f"{part} ({report.rows} pairs)")
+    mlflow.log_figure(picture, f"{EVALUATION}/{part}_confusion.png")
+    mlflow.log_figure(figures.reliability(report.calibration), f"{EVALUATION}/{part}_reliability.png")
+    mlflow.log_figure(figures.risk_coverage(report.calibration), f"{EVALUATION}/{part}_risk_coverage.png")
+    with tempfile.TemporaryDirectory() as folder:
+        write_report(report, Path(folder), part)
+        evaluated.predictions.write(Path(folder) / predictions_file(part))
+        mlflow.log_artifacts(folder, EVALUATION)
 
 
-def confusion_figure(matrix: NDArray[np.int64], title: str) -> Figure:
-    """Return the confusion matrix as a picture: gold down, predicted across, colour by the share of the gold row."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.2, 4.4), layout="constrained")
-    axes = figure.add_subplot()
-    shares = matrix / matrix.sum(axis=1, keepdims=True).clip(min=1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in _cells(matrix):
-        axes.text(
-            column, row, str(count), ha="center", va="center", color="white" if shares[row, column] > 0.6 else "k"
-        )
-    axes.set_xticks(range(len(OUTCOMES)), OUTCOMES, rotation=20)
-    axes.set_yticks(range(len(OUTCOMES)), OUTCOMES)
-    axes.set(xlabel="predicted", ylabel="gold", title=f"{title} ({int(matrix.sum())} pairs)")
-    return figure
-
-
-def _cells(matrix: NDArray[np.int64]) -> list[tuple[tuple[int, int], int]]:
-    return [((r, c), int(matrix[r, c])) for r in range(matrix.shape[0]) for c in range(matrix.shape[1])]
+def metrics_of(report: Report) -> dict[str, float]:
+    """Return what a report says in numbers, by stable names; bounds of intervals for the main scores alone."""
+    found: dict[str, float] = {}
+    for name, score in report.scores.items():
+        found[name] = score.value
+        if "/" not in name:
+            found |= {f"{name}_low": score.low, f"{name}_high": score.high}
+    for name, subset in report.subsets.items():
+        found[f"{name}/{HEADLINE}"] = subset.scores[HEADLINE].value
+    for column, hidden in report.hidden.items():
+        found[f"{column}_hidden/{HEADLINE}"] = hidden.macro_f1
+        found[f"{column}_hidden/cost"] = hidden.cost.value
+    calibration = report.calibration
+    found |= {"ece": calibration.ece, "brier": calibration.brier, "aurc": calibration.aurc}
+    if conformal := calibration.conformal:
+        found |= {"conformal/coverage": conformal.coverage, "conformal/mean_size": conformal.mean_size}
+    return found | {"warnings": len(report.warnings)}
 
 
-def log_model(client: MlflowClient, folder: Path, registered_model: str, example: Sequence[Pair]) -> str:
-    """Log a saved model's folder as the run's model, with signature and input example, and register it.
+def log_behaviour(found: Sequence[Behaviour]) -> None:
+    """Log the pass rate of every kind of behaviour test as ``behaviour/kind``."""
+    import mlflow
+
+    mlflow.log_metrics({f"behaviour/{one.kind}": one.passed for one in found})
+
+
+def describe(text: str) -> None:
+    """Give the active run its description: Markdown that the UI shows above everything else."""
+    import mlflow
+
+    mlflow.set_tag("mlflow.note.content", text)
+
+
+def log_model(folder: Path, example: Sequence[Pair]) -> ModelInfo:
+    """Log a saved model's folder as the active run's model, with signature and input example.
 
     The folder is stored as it is and read by ``stancekit.tracking.pyfunc``: nothing in it is pickled.
-
-    Returns:
-        The version under which it was registered.
     """
     import mlflow
     from mlflow.models import ModelSignature
@@ -169,7 +197,7 @@ def log_model(client: MlflowClient, folder: Path, registered_model: str, example
     ]
     outputs: list[ColSpec | TensorSpec] = [ColSpec(text, "stance")]
     outputs += [ColSpec(DataType.double, f"p_{label}") for label in OUTCOMES]
-    logged = mlflow.pyfunc.log_model(
+    info: ModelInfo = mlflow.pyfunc.log_model(
         name=MODEL_ARTIFACT,
         loader_module="stancekit.tracking.pyfunc",
         data_path=str(folder),
@@ -177,9 +205,4 @@ def log_model(client: MlflowClient, folder: Path, registered_model: str, example
         input_example=_frame(example)[["statement", "target", "holder"]],
         pip_requirements=[f"stancekit=={__version__}"],
     )
-    if not client.search_registered_models(f"name = '{registered_model}'"):
-        client.create_registered_model(registered_model)
-    version = client.create_model_version(
-        registered_model, source=logged.model_uri, run_id=logged.run_id, model_id=logged.model_id
-    )
-    return str(version.version)
+    return info

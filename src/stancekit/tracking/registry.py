@@ -1,26 +1,19 @@
-"""Saved models by name: what ``model=`` stands for, and which version is the champion."""
+"""Saved models by name: what ``model=`` stands for."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from stancekit.config.schema import TrackingConfig
 from stancekit.errors import UserError, nearest
 from stancekit.models.saved import MANIFEST
 from stancekit.paths import siblings
-from stancekit.tracking.logging import MODEL_ARTIFACT
-from stancekit.tracking.store import open_store, store_uri
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from stancekit.tracking.store import MODEL_ARTIFACT, open_store, store_uri
 
 DEFAULT = "default"
 CHAMPION = "champion"
 LATEST = "latest"
-_DEV_SCORE = "dev_macro_f1"
-_DEV_DATA = "dev_fingerprint"
 
 
 def find_model(model: str, tracking: TrackingConfig) -> Path:
@@ -93,37 +86,3 @@ def _saved_folder(folder: Path) -> Path:
     if (folder / MANIFEST).is_file() or not inside:
         return folder
     return inside[0]
-
-
-def promote(
-    client: MlflowClient, tracking: TrackingConfig, version: str, dev_score: float, dev_fingerprint: str, eligible: bool
-) -> str:
-    """Mark a new version as the champion if the configured rule says so.
-
-    ``best_on_dev``: there is no champion yet, or the new version scores higher on the same dev rows. Only ``eligible``
-    versions (no baseline, no debugging run) are taken by that rule.
-
-    Returns:
-        A sentence that says what was done and why.
-    """
-    name = tracking.registered_model
-    client.set_model_version_tag(name, version, _DEV_SCORE, f"{dev_score:.6f}")
-    client.set_model_version_tag(name, version, _DEV_DATA, dev_fingerprint)
-    champion = client.get_registered_model(name).aliases.get(CHAMPION)
-    became = f"{name} version {version} is now the champion: model=default"
-    if tracking.promote == "always":
-        client.set_registered_model_alias(name, CHAMPION, version)
-        return became
-    stays = f"{name} version {version} was registered; model=default is unchanged"
-    if tracking.promote == "never" or not eligible:
-        return f"{stays} ({'tracking.promote=never' if tracking.promote == 'never' else 'a baseline or a trial run'})"
-    if champion is None:
-        client.set_registered_model_alias(name, CHAMPION, version)
-        return became
-    tags = client.get_model_version(name, str(champion)).tags
-    if tags.get(_DEV_DATA) != dev_fingerprint:
-        return f"{stays} (version {champion} was chosen on other dev rows; tracking.promote=always replaces it)"
-    if dev_score <= float(tags[_DEV_SCORE]):
-        return f"{stays} (version {champion} has dev macro-F1 {float(tags[_DEV_SCORE]):.3f}, this one {dev_score:.3f})"
-    client.set_registered_model_alias(name, CHAMPION, version)
-    return became

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import socket
 import traceback
@@ -19,16 +20,22 @@ if TYPE_CHECKING:
     from mlflow import ActiveRun, MlflowClient
 
 _INTERRUPTED = 128 + signal.SIGINT
+_NOTHING_PRIVATE = {"mlflow.user": "", "mlflow.source.name": "stancekit"}
 
 
 def process_tags() -> dict[str, str]:
-    """Return the tags that say which process on which machine carries a run."""
+    """Return the tags that say which process on which machine carries a run, the machine's name as a hash."""
     me = psutil.Process()
     return {
-        "stancekit.host": socket.gethostname(),
+        "stancekit.host": _host(),
         "stancekit.pid": str(me.pid),
         "stancekit.pid_started": _started(me),
     }
+
+
+def _host() -> str:
+    # Stores are shared: nobody needs to learn how a machine is called in order to tell it from others.
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:16]
 
 
 def _started(process: psutil.Process) -> str:
@@ -37,14 +44,23 @@ def _started(process: psutil.Process) -> str:
 
 @contextmanager
 def tracked_run(
-    tracking: TrackingConfig, name: str | None, tags: Mapping[str, str], run_id: str | None = None
+    tracking: TrackingConfig,
+    name: str | None,
+    tags: Mapping[str, str],
+    run_id: str | None = None,
+    parent: str | None = None,
+    go_on: str | None = "stancekit train resume={run}",
 ) -> Iterator[ActiveRun]:
     """Carry an MLflow run: FINISHED at the end, FAILED on an exception, KILLED on Ctrl-C or SIGTERM.
 
-    The traceback of a run that did not finish is its artifact ``traceback.txt``.
+    The traceback of a run that did not finish is its artifact ``traceback.txt``. The user's name and the path of the
+    program, which MLflow would record, are left out.
 
     Args:
         run_id: an earlier run to go on with, instead of a new one.
+        parent: the run under which this one is shown; without it, the active run if there is one.
+        go_on: the command that goes on with an interrupted run, ``{run}`` standing for its id; None leaves the words
+            to whoever carries the parent.
 
     Raises:
         UserError: the earlier run is still running.
@@ -57,22 +73,25 @@ def tracked_run(
     close_dead_runs(client, experiment)
     if run_id and (running := client.get_run(run_id)).info.status == "RUNNING":
         raise UserError(
-            f"run {run_id} is still running, as process {running.data.tags['stancekit.pid']} on "
-            f"{running.data.tags['stancekit.host']}; stop it first"
+            f"run {run_id} is still running, as process {running.data.tags['stancekit.pid']}; stop it first"
         )
     run = mlflow.start_run(
         run_id=run_id,
         experiment_id=experiment,
         run_name=name,
-        tags={**tags, **process_tags()},
+        nested=mlflow.active_run() is not None,
+        parent_run_id=None if run_id else parent,
+        tags={**_NOTHING_PRIVATE, **tags, **process_tags()},
         log_system_metrics=False,
     )
     try:
         yield run
     except (KeyboardInterrupt, Interrupted) as stop:
         _end(run.info.run_id, "KILLED")
+        if go_on is None:
+            raise
         code = stop.code if isinstance(stop, Interrupted) else _INTERRUPTED
-        raise Interrupted(f"interrupted; go on with: stancekit train resume={run.info.run_id}", code) from stop
+        raise Interrupted(f"interrupted; go on with: {go_on.format(run=run.info.run_id)}", code) from stop
     except BaseException:
         _end(run.info.run_id, "FAILED")
         raise
@@ -93,7 +112,7 @@ def close_dead_runs(client: MlflowClient, experiment: str) -> list[str]:
     """End as KILLED the runs of this machine whose process is gone, as after SIGKILL; return their ids."""
     running = client.search_runs(
         [experiment],
-        f"attributes.status = 'RUNNING' and tags.`stancekit.host` = '{socket.gethostname()}'",
+        f"attributes.status = 'RUNNING' and tags.`stancekit.host` = '{_host()}'",
         max_results=1000,
     )
     dead = [run.info.run_id for run in running if not _alive(run.data.tags)]

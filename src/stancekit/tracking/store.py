@@ -14,6 +14,9 @@ from stancekit.paths import home
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+MODEL_ARTIFACT = "model"
+"""What a run's model is called in the run."""
+
 _SQLITE = "sqlite:///"
 _DATABASE = "mlflow.db"
 _ARTIFACTS = "artifacts"
@@ -49,6 +52,11 @@ def open_store(tracking: TrackingConfig) -> MlflowClient:
         client = mlflow.MlflowClient()
         client.search_experiments(max_results=1)
     except Exception as error:
+        if "out-of-date database schema" in str(error):
+            raise UserError(
+                f"tracking.uri: the MLflow store '{uri}' is of another MLflow than {mlflow.__version__}\n"
+                f"  copy the file to a safe place, then: mlflow db upgrade {uri}"
+            ) from error
         raise UserError(
             f"tracking.uri: the MLflow store '{uri}' cannot be opened: {str(error).splitlines()[0]}\n"
             "  expected: null for the project's own store, sqlite:////absolute/path.db or http://host:port"

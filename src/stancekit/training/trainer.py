@@ -29,15 +29,15 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from stancekit.config.schema import CrossEncoderConfig, TrainingConfig
 from stancekit.encoders.locate import WEIGHTS
 from stancekit.labels import OUTCOMES
+from stancekit.metric_names import shown_name
 from stancekit.models.base import label_indices
 from stancekit.models.cross_encoder import CrossEncoder
+from stancekit.models.precision import use_bf16
 from stancekit.pairs.model import Pair
-from stancekit.training.precision import use_bf16
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SELECTION_METRIC = "macro_f1"
 _WHOLE = "whole"
 _LENGTH_POOL = 50
 
@@ -125,7 +125,8 @@ class _SaveWithinEpochs(TrainerCallback):
 class _Reporter(TrainerCallback):
     """Hands curves to ``log`` and one line an epoch to ``say``."""
 
-    def __init__(self, log: Log, say: Callable[[str], None]) -> None:
+    def __init__(self, metric: str, log: Log, say: Callable[[str], None]) -> None:
+        self._metric = metric
         self._log = log
         self._say = say
         self._loss = float("nan")
@@ -140,9 +141,10 @@ class _Reporter(TrainerCallback):
         curves = {name.replace("eval_", "dev/", 1): value for name, value in metrics.items() if name != "epoch"}
         speed = ("dev/runtime", "dev/samples_per_second", "dev/steps_per_second")
         self._log({name: value for name, value in curves.items() if name not in speed}, state.global_step)
+        reached = f"dev {shown_name(self._metric)} {metrics['eval_' + self._metric]:.3f}"
         self._say(
             f"epoch {state.epoch:.0f}/{args.num_train_epochs:.0f} · train loss {self._loss:.3f} · "
-            f"dev loss {metrics['eval_loss']:.3f} · dev macro-F1 {metrics['eval_' + SELECTION_METRIC]:.3f}"
+            f"dev loss {metrics['eval_loss']:.3f} · {reached}"
         )
 
 
@@ -165,7 +167,7 @@ def fit_cross_encoder(
     log: Log,
     say: Callable[[str], None],
 ) -> Fitted:
-    """Fine-tune until dev macro-F1 has not risen for ``patience`` epochs, and return the best epoch's model.
+    """Fine-tune until the metric on dev has not risen for ``patience`` epochs, and return the best epoch's model.
 
     The same arguments give the same weights on the same machine. ``folder`` takes the checkpoints; whole ones that a
     killed run left there are continued from.
@@ -189,7 +191,7 @@ def fit_cross_encoder(
         # The best and the last: with 1, the Trainer deletes the last at the end, before the run is over.
         save_total_limit=2,
         load_best_model_at_end=True,
-        metric_for_best_model=SELECTION_METRIC,
+        metric_for_best_model=training.metric,
         greater_is_better=True,
         logging_steps=10,
         logging_first_step=True,
@@ -201,7 +203,7 @@ def fit_cross_encoder(
         data_seed=seed,
         remove_unused_columns=False,
     )
-    callbacks: list[TrainerCallback] = [EarlyStoppingCallback(training.patience), _Reporter(log, say)]
+    callbacks: list[TrainerCallback] = [EarlyStoppingCallback(training.patience), _Reporter(training.metric, log, say)]
     if training.checkpoint_steps is not None:
         callbacks.append(_SaveWithinEpochs(training.checkpoint_steps, steps_per_epoch))
     trainer = _StanceTrainer(
@@ -224,6 +226,8 @@ def fit_cross_encoder(
     else:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         state = trainer.state
+    # The Trainer leaves its autocast wrapped around the network, which would then predict otherwise than once saved.
+    model.network = trainer.accelerator.unwrap_model(model.network, keep_fp32_wrapper=False)
     model.network.eval()
     return Fitted(model, float(state.best_metric or 0.0), int(state.best_global_step or 0), state.global_step, bf16)
 

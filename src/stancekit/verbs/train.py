@@ -1,62 +1,166 @@
-"""``stancekit train``: data, model, evaluation and one MLflow run that holds them all."""
+"""``stancekit train``: data, model, evaluation and the MLflow runs that hold them."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
+import shlex
 import sys
-import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import Any
 
-from stancekit.audit.model import Report
+from stancekit.audit.model import Report as AuditReport
 from stancekit.audit.run import audit
 from stancekit.config.compose import load_config, validate
-from stancekit.config.schema import CrossEncoderConfig, MajorityConfig, TfidfConfig, TrainConfig
+from stancekit.config.schema import MajorityConfig, TfidfConfig, TrainConfig
 from stancekit.data.dataset import Dataset, label_counts, load_dataset
 from stancekit.encoders.locate import locate
 from stancekit.errors import UserError, nearest
 from stancekit.paths import home
-from stancekit.tracking.registry import promote
-from stancekit.tracking.runs import tracked_run
+from stancekit.repeats.one import CONFIG, Trained, train_one
+from stancekit.repeats.plan import OWN, Variant, plan
 from stancekit.tracking.store import open_store, store_uri
-
-if TYPE_CHECKING:
-    from stancekit.models.base import StanceModel
-
-_CONFIG = "config.json"
-_CHECKPOINTS = "checkpoints"
-_SAVED = "stance_model"
 
 
 @dataclass(frozen=True)
-class _Resumed:
+class _Unfinished:
+    """An interrupted run, single or parent, as it was begun: its configurations, by variant, and their data."""
+
     run_id: str
-    config: TrainConfig
-    data: Mapping[str, str]
+    configs: Mapping[str, TrainConfig]
+    data: Mapping[str, Mapping[str, str]]
+    command: str
 
 
-def run(config: TrainConfig) -> None:
-    """Train, evaluate, record and register a model; print what came of it.
+def run_jobs(configs: Mapping[str, TrainConfig]) -> None:
+    """Train what the configurations ask for, each with its repeats and baselines; print what came of it.
+
+    One training is one run. Several are children of a parent run, which holds mean and spread.
+
+    Args:
+        configs: by the name of the variant, of which the only one may be empty.
 
     Raises:
         UserError: the data, the encoder or the run to resume is bad.
         Interrupted: Ctrl-C or SIGTERM; the run is KILLED and can be resumed.
     """
+    config = next(iter(configs.values()))
     resumed = _find_unfinished(config) if config.resume else None
     if resumed:
-        config = resumed.config
-    if not isinstance(config.model, MajorityConfig | TfidfConfig):
-        # Here, and not only when it is loaded: a missing encoder must not begin a run.
-        locate(config.model.encoder)
-    dataset = load_dataset(config.data, config.training.limit_rows)
-    if resumed and resumed.data != dataset.fingerprints:
-        changed = [part for part, value in dataset.fingerprints.items() if resumed.data.get(part) != value]
-        raise UserError(f"resume={resumed.run_id}: the data has changed since ({', '.join(changed)}); start a new run")
+        configs, config = resumed.configs, next(iter(resumed.configs.values()))
+    variants = plan(configs)
+    jobs = [job for variant in variants for job in variant.jobs]
+    for job in jobs:
+        if not isinstance(job.config.model, MajorityConfig | TfidfConfig):
+            # Here, and not only when it is loaded: a missing encoder must not begin a run.
+            locate(job.config.model.encoder)
+    told: set[str] = set()
+    for variant in variants:
+        dataset = _data(variant.config)
+        _refuse_changed(resumed, variant, dataset)
+        _check(variant.config, dataset)
+        if (shown := json.dumps(dataset.fingerprints)) not in told:
+            told.add(shown)
+            _tell(dataset)
+    if len(jobs) == 1:
+        _train_single(config, variants[0], resumed)
+    else:
+        _train_several(variants, resumed)
+
+
+def _train_single(config: TrainConfig, variant: Variant, resumed: _Unfinished | None) -> None:
+    dataset = _data(config)
+    trained = train_one(
+        variant.jobs[0],
+        dataset,
+        _say,
+        audit=_audited(config, dataset),
+        name=config.name,
+        run_id=resumed.run_id if resumed else None,
+    )
+    # Fewer rows to learn from than to test on is a trial, as training=debug is.
+    trial = len(dataset.train) < len(dataset.dev) or config.model.kind != "cross_encoder"
+    _register(config, trained, eligible=not trial)
+    _say(f"run:    {trained.run_id} in {store_uri(config.tracking)}")
+    if config.tracking.models:
+        _say(f"use it: stancekit predict model={trained.run_id} input=… output=…")
+    _say("see it: stancekit ui")
+
+
+def _train_several(variants: list[Variant], resumed: _Unfinished | None) -> None:
+    from stancekit.repeats.describe import summary_table
+    from stancekit.repeats.tree import summaries, train_tree
+
+    config = variants[0].config
+    command = resumed.command if resumed else shlex.join(["stancekit", *sys.argv[1:]])
+    run_id, finished = train_tree(
+        variants,
+        _data,
+        _say,
+        audit=_audited(config, _data(config)),
+        command=command,
+        resume=resumed.run_id if resumed else None,
+    )
+    _say("\n" + "\n".join(summary_table(summaries(variants, finished))))
+    if len(variants) == 1:
+        runs = finished[variants[0].name].runs[OWN]
+        best = max(runs, key=lambda trained: _dev_score(trained))
+        trial = len(_data(config).train) < len(_data(config).dev) or config.model.kind != "cross_encoder"
+        _register(config, best, eligible=not trial)
+    _say(f"run:    {run_id} in {store_uri(config.tracking)}")
+    _say("see it: stancekit ui")
+
+
+def _dev_score(trained: Trained) -> float:
+    from stancekit.evaluation.metrics import score
+    from stancekit.metric_names import HEADLINE
+    from stancekit.tracking.promotion import DEV
+
+    dev = trained.predictions[DEV]
+    return score(dev.gold, dev.probabilities)[HEADLINE]
+
+
+def _register(config: TrainConfig, trained: Trained, eligible: bool) -> None:
+    if not config.tracking.models:
+        return
+    from stancekit.tracking.promotion import DEV, promote, register
+
+    client = open_store(config.tracking)
+    version = register(client, config.tracking, trained.run_id)
+    dev = trained.predictions[DEV]
+    _, said = promote(client, config.tracking, version, dev, config.evaluation, eligible)
+    _say(f"\n{said}")
+
+
+def _data(config: TrainConfig) -> Dataset:
+    training = config.training
+    # Where no rows are left out, every seed has the same data.
+    seed = config.seed if training.sample == "random" and training.limit_rows is not None else None
+    return _load(config.data.model_dump_json(), training.limit_rows, seed)
+
+
+@cache
+def _load(data: str, limit: int | None, seed: int | None) -> Dataset:
+    from stancekit.config.data import DataConfig
+
+    return load_dataset(DataConfig.model_validate_json(data), limit, seed)
+
+
+def _check(config: TrainConfig, dataset: Dataset) -> None:
+    """Refuse, before anything is trained, what could not be scored afterwards."""
+    from stancekit.evaluation.behaviour import load_suite
+    from stancekit.evaluation.evaluate import require_stances
+    from stancekit.paths import find_file
+
+    for part, pairs in {"dev": dataset.dev, **dataset.tests}.items():
+        require_stances(pairs, part, config.evaluation)
+    if config.evaluation.behaviour:
+        load_suite(find_file(config.evaluation.behaviour, "evaluation.behaviour"))
+
+
+def _tell(dataset: Dataset) -> None:
     _say(f"data: {dataset.sources['train']}")
     for name, pairs in {"train": dataset.train, "dev": dataset.dev, **dataset.tests}.items():
         counts = ", ".join(f"{label} {count}" for label, count in label_counts(pairs).items())
@@ -67,113 +171,30 @@ def run(config: TrainConfig) -> None:
         _say(f"  removed from train, because dev or test holds them too: {dataset.removed}")
     for name, mixed in dataset.mixed.items():
         _say(f"  mixed in from {name}: {mixed}")
+
+
+def _audited(config: TrainConfig, dataset: Dataset) -> AuditReport:
     report = audit(config.data, dataset.parts, config.audit, config.model)
     for found in report.errors:
         _say(f"audit: {found.check}: {found.message}")
     if config.audit.strict and report.errors:
         raise UserError(f"audit.strict=true: {len(report.errors)} errors in {report.path}; see `stancekit audit`")
-    _train(config, dataset, report, resumed.run_id if resumed else None)
+    return report
 
 
-def _train(config: TrainConfig, dataset: Dataset, report: Report, resumed: str | None) -> None:
-    # Imported late, so that a mistake in data or config is told before torch and MLflow have been loaded.
-    import mlflow
-
-    from stancekit.evaluation.evaluate import evaluate
-    from stancekit.models.saved import save_model
-    from stancekit.tracking.logging import config_hash, log_audit, log_inputs, log_model, log_scores, run_tags
-
-    started = time.monotonic()
-    # MLflow's own names are drawn from the generator that the seed sets, so that runs of one seed would share one.
-    name = config.name or f"{config.model.name}-{config_hash(config)[:6]}"
-    with tracked_run(config.tracking, name, run_tags(config, dataset), resumed) as active:
-        client, run_id = open_store(config.tracking), active.info.run_id
-        folder = home() / "unfinished" / run_id
-        if resumed is None:
-            folder.mkdir(parents=True)
-            log_inputs(config, dataset)
-            log_audit(report)
-            # Last, so that a run which can be resumed has all its inputs recorded.
-            state = {"config": config.model_dump(mode="json"), "data": dataset.fingerprints}
-            (folder / _CONFIG).write_text(json.dumps(state), encoding="utf-8")
-        _say(f"run {run_id} ({active.info.run_name})")
-        try:
-            model, steps = _fit(config, dataset, folder / _CHECKPOINTS)
-        except Exception:
-            if not any((folder / _CHECKPOINTS).glob("*")):
-                # Nothing to go on from: `resume` must not offer it.
-                shutil.rmtree(folder)
-            raise
-        mlflow.log_metric("training_seconds", time.monotonic() - started)
-        _say(f"\n{'':<10}{'macro-F1':>9}{'four-way':>10}   F1 of each outcome")
-        dev_score = 0.0
-        for split, pairs in {"dev": dataset.dev, **dataset.tests}.items():
-            evaluation = evaluate(model, pairs, config.evaluation.batch_size)
-            scores = evaluation.scores
-            log_scores(split, scores, evaluation.matrix, steps)
-            dev_score = scores["macro_f1"] if split == "dev" else dev_score
-            each = " · ".join(f"{label} {scores[f'{label}/f1']:.2f}" for label in label_counts(pairs))
-            _say(f"{split:<10}{scores['macro_f1']:>9.3f}{scores['macro_f1_outcomes']:>10.3f}   {each}")
-        with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            saved = Path(temporary) / _SAVED
-            save_model(model, saved, config.model, config.model_dump(mode="json"), dataset.fingerprints)
-            version = log_model(client, saved, config.tracking.registered_model, dataset.dev[:2])
-        # Fewer rows to learn from than to test on is a trial, as training=debug is.
-        trial = len(dataset.train) < len(dataset.dev) or config.model.kind != "cross_encoder"
-        promoted = promote(
-            client,
-            config.tracking,
-            version,
-            dev_score,
-            dataset.fingerprints["dev"],
-            eligible=not trial,
-        )
-    shutil.rmtree(folder)
-    _say(f"\n{promoted}")
-    _say(f"run:    {run_id} in {store_uri(config.tracking)}")
-    _say(f"use it: stancekit predict model={run_id} input=… output=…")
-    _say("see it: stancekit ui")
+def _refuse_changed(resumed: _Unfinished | None, variant: Variant, dataset: Dataset) -> None:
+    if resumed is None or (before := resumed.data[variant.name]) == dataset.fingerprints:
+        return
+    changed = [part for part, value in dataset.fingerprints.items() if before.get(part) != value]
+    raise UserError(f"resume={resumed.run_id}: the data has changed since ({', '.join(changed)}); start a new run")
 
 
-def _fit(config: TrainConfig, dataset: Dataset, checkpoints: Path) -> tuple[StanceModel, int]:
-    """Return the trained model and the optimizer step that its scores belong to."""
-    import mlflow
-
-    if not isinstance(config.model, CrossEncoderConfig):
-        from stancekit.models.baselines import Baseline
-
-        balanced = config.training.class_weights == "balanced"
-        return Baseline.fit(config.model, dataset.train, balanced, config.seed), 0
-
-    from stancekit.evaluation.metrics import score
-    from stancekit.training.trainer import fit_cross_encoder
-
-    def log_curve(values: Mapping[str, float], step: int) -> None:
-        mlflow.log_metrics(dict(values), step=step)
-
-    fitted = fit_cross_encoder(
-        config.model,
-        config.training,
-        dataset.train,
-        dataset.dev,
-        eval_batch_size=config.evaluation.batch_size,
-        seed=config.seed,
-        folder=checkpoints,
-        score=score,
-        log=log_curve,
-        say=_say,
-    )
-    mlflow.set_tag("stancekit.precision", "bf16" if fitted.bf16 else "fp32")
-    mlflow.log_metrics({"best_step": fitted.best_step, "steps": fitted.steps})
-    return fitted.model, fitted.best_step
-
-
-def _find_unfinished(given: TrainConfig) -> _Resumed:
+def _find_unfinished(given: TrainConfig) -> _Unfinished:
     name = str(given.resume)
     if given != load_config("train", [f"resume={name}"]):
         raise UserError(f"resume={name}: a resumed run keeps its own config; leave out every other key=value")
     folder = home() / "unfinished"
-    found = sorted((p for p in folder.glob(f"*/{_CONFIG}")), key=lambda path: path.stat().st_mtime)
+    found = sorted((p for p in folder.glob(f"*/{CONFIG}")), key=lambda path: path.stat().st_mtime)
     names = [path.parent.name for path in found]
     chosen = names[-1] if names and name == "last" else name
     if chosen not in names:
@@ -182,10 +203,17 @@ def _find_unfinished(given: TrainConfig) -> _Resumed:
             f"resume={name}: no unfinished run of that name{nearest(name, names)}; a finished one cannot be resumed\n"
             f"  unfinished runs in {folder}:\n{listed}"
         )
-    state = json.loads((folder / chosen / _CONFIG).read_text(encoding="utf-8"))
-    config = validate("train", {**state["config"], "resume": chosen})
+    state = json.loads((folder / chosen / CONFIG).read_text(encoding="utf-8"))
+    if "variants" in state:
+        configs = {variant: _resumed(values, chosen) for variant, values in state["variants"].items()}
+        return _Unfinished(chosen, configs, state["data"], state["command"])
+    return _Unfinished(chosen, {"": _resumed(state["config"], chosen)}, {"": state["data"]}, "")
+
+
+def _resumed(values: dict[str, Any], run_id: str) -> TrainConfig:
+    config = validate("train", {**values, "resume": run_id})
     assert isinstance(config, TrainConfig)
-    return _Resumed(chosen, config, state["data"])
+    return config
 
 
 def _say(line: str) -> None:

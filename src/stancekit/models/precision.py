@@ -1,14 +1,14 @@
-"""Which number format to train in."""
+"""Which number format to compute in."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
+from stancekit.config.schema import Precision
 
-def use_bf16(precision: Literal["auto", "bf16", "fp32"]) -> bool:
-    """Return whether to train under bf16 autocast; ``auto`` says yes where the hardware computes in it.
+
+def use_bf16(precision: Precision) -> bool:
+    """Return whether to compute under bf16 autocast; ``auto`` says yes where the hardware computes in it.
 
     On a CPU without AVX-512 bf16 or AMX, bf16 is emulated and slower than fp32.
     """
