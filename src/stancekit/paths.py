@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import platformdirs
@@ -60,6 +61,16 @@ def shown_path(path: Path) -> str:
         if absolute.is_relative_to(root):
             return str(absolute.relative_to(root))
     return path.name
+
+
+def without_home(text: str) -> str:
+    """Return a text for others to read, in which the path of the user's home folder is ``~``.
+
+    That is what every path may begin with where one is given, so that a command still does what it says.
+    """
+    own = os.path.expanduser("~")
+    # In a container the home folder may be the root of all, or unknown.
+    return text if own in ("~", "/") else re.sub(rf"{re.escape(own)}(?![\w.-])", "~", text)
 
 
 def siblings(path: Path) -> list[str]:

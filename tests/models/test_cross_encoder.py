@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from stancekit.config.schema import CrossEncoderConfig, FolderEncoder, HubEncoder, InputConfig, PackageEncoder
 from stancekit.errors import UserError
@@ -106,7 +107,11 @@ def test_when_an_encoder_is_on_the_hub_then_its_pinned_revision_is_loaded_from_t
         CrossEncoder.from_encoder(config(other))
 
 
-def test_when_the_encoder_has_another_head_then_ours_replaces_it(model: CrossEncoder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("pooling", ["own", "mean"])
+def test_when_the_encoder_has_another_head_then_ours_replaces_it_and_the_rest_is_kept(
+    tiny_encoder: Path, tmp_path: Path, pooling: Literal["own", "mean"]
+) -> None:
+    model = CrossEncoder.from_encoder(config(folder(tiny_encoder)))
     model.network.save_pretrained(tmp_path)
     model.tokenizer.save_pretrained(tmp_path)
     settings = json.loads((tmp_path / "config.json").read_text())
@@ -114,13 +119,101 @@ def test_when_the_encoder_has_another_head_then_ours_replaces_it(model: CrossEnc
     settings["label2id"] = {"entailment": 0, "neutral": 1, "contradiction": 2}
     (tmp_path / "config.json").write_text(json.dumps(settings))
     weights = model.network.state_dict()
-    from safetensors.torch import save_file
-
     save_file(
         {k: (v[:3] if k.startswith("classifier") else v).contiguous() for k, v in weights.items()},
         tmp_path / "model.safetensors",
         metadata={"format": "pt"},
     )
-    loaded = CrossEncoder.from_encoder(config(folder(tmp_path)))
-    assert loaded.network.config.id2label == dict(enumerate(OUTCOMES))
-    assert loaded.network.classifier.weight.shape[0] == 4
+    loaded = CrossEncoder.from_encoder(config(folder(tmp_path), pooling)).network
+    head = loaded.head if pooling == "mean" else loaded.classifier
+    assert head.weight.shape[0] == 4
+    encoder = loaded.encoder if pooling == "mean" else loaded.bert
+    kept = {name: value for name, value in encoder.state_dict().items() if "pooler" not in name}
+    assert len(kept) == 21 and all(torch.equal(value, weights[f"bert.{name}"]) for name, value in kept.items())
+    if pooling == "own":
+        assert loaded.config.id2label == dict(enumerate(OUTCOMES))
+
+
+def test_when_the_weights_are_of_another_architecture_then_they_are_refused_and_not_drawn_at_random(
+    tiny_encoder: Path, tmp_path: Path
+) -> None:
+    CrossEncoder.from_encoder(config(folder(tiny_encoder), "mean")).write(tmp_path)
+    with pytest.raises(UserError, match=r"encoder tiny: no weight in '.*' is one of a bert model"):
+        CrossEncoder.from_encoder(config(folder(tmp_path)))
+
+
+@pytest.fixture
+def mean_pooled(tiny_encoder: Path) -> CrossEncoder:
+    torch.manual_seed(1)
+    return CrossEncoder.from_encoder(config(folder(tiny_encoder), "mean"))
+
+
+SHORT = Pair("wants the port", "closing the port", "Ann")
+LONG = Pair("wants the port and the mine " * 4, "closing the port", "Ann")
+
+
+def logits(model: CrossEncoder, pairs: list[Pair]) -> torch.Tensor:
+    inputs, _ = model.encode(pairs)
+    batch = model.tokenizer.pad(inputs, return_tensors="pt")
+    assert len(pairs) == 1 or not batch["attention_mask"][0].all(), "the first row is to be padded"
+    model.network.eval()
+    with torch.inference_mode():
+        found: torch.Tensor = model.network(**batch).logits
+    return found
+
+
+def test_when_a_row_is_padded_then_the_mean_over_its_tokens_stays(mean_pooled: CrossEncoder) -> None:
+    alone, together = logits(mean_pooled, [SHORT])[0], logits(mean_pooled, [SHORT, LONG])[0]
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-6)
+
+
+def test_when_tokens_are_averaged_then_the_head_sees_their_mean_and_every_token_counts(
+    mean_pooled: CrossEncoder,
+) -> None:
+    inputs, _ = mean_pooled.encode([SHORT])
+    batch = mean_pooled.tokenizer.pad(inputs, return_tensors="pt")
+    network = mean_pooled.network.eval()
+    with torch.inference_mode():
+        states = network.encoder(**batch).last_hidden_state
+        expected = network.head(states[0].mean(dim=0))
+        torch.testing.assert_close(network(**batch).logits[0], expected, rtol=0, atol=1e-6)
+        first_token = network.head(states[0, 0])
+    assert not torch.allclose(expected, first_token, atol=1e-3)
+
+
+@pytest.mark.parametrize("pooling", ["own", "mean"])
+def test_when_a_network_is_written_and_read_then_it_gives_the_same_bits(
+    tiny_encoder: Path, tmp_path: Path, pooling: Literal["own", "mean"]
+) -> None:
+    settings = config(folder(tiny_encoder), pooling)
+    torch.manual_seed(1)
+    original = CrossEncoder.from_encoder(settings)
+    original.write(tmp_path)
+    torch.manual_seed(2)
+    loaded = CrossEncoder.read(tmp_path, settings)
+    before, after = original.network.state_dict(), loaded.network.state_dict()
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    np.testing.assert_array_equal(
+        loaded.predict([SHORT, LONG], 2).probabilities, original.predict([SHORT, LONG], 2).probabilities
+    )
+
+
+def test_when_tokens_are_averaged_then_the_pooler_of_the_first_token_is_gone(
+    tiny_encoder: Path, mean_pooled: CrossEncoder, tmp_path: Path
+) -> None:
+    assert any("pooler" in name for name in load_file(tiny_encoder / "model.safetensors"))
+    assert not [name for name, _ in mean_pooled.network.named_parameters() if "pooler" in name]
+    mean_pooled.write(tmp_path)
+    assert not [name for name in load_file(tmp_path / "model.safetensors") if "pooler" in name]
+    assert mean_pooled.network.head.weight.shape == (len(OUTCOMES), 32)
+
+
+def test_when_columns_are_hidden_then_what_is_rendered_holds_nothing_of_them() -> None:
+    pair = Pair("we go", "a port", holder="Ann")
+
+    def hidden(*columns: Literal["statement", "target", "holder"]) -> tuple[str, str]:
+        return render(pair, INPUT.model_copy(update={"hide": columns}))
+
+    assert hidden("target") == ("Ann: we go", "")
+    assert hidden("statement", "holder") == ("unknown: ", "a port")
+    assert hidden("target", "holder") == ("unknown: we go", "")

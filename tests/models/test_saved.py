@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,26 +16,45 @@ from stancekit.config.schema import (
     MajorityConfig,
     TfidfConfig,
 )
+from stancekit.data.trace import Trace
 from stancekit.errors import UserError
 from stancekit.labels import OUTCOMES
 from stancekit.models.baselines import Baseline, BaselineConfig
+from stancekit.models.calibration import Calibration
 from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.models.saved import load_model, save_model
-from stancekit.pairs.model import pair_from_row
+from stancekit.pairs.model import Pair, pair_from_row
 from tests.conftest import labelled_rows
 from tests.models.test_cross_encoder import INPUT
 
 PAIRS = [pair_from_row(row) for row in labelled_rows(60)]
 
 
-@pytest.fixture
-def saved(tiny_encoder: Path, tmp_path: Path) -> Path:
+CALIBRATION = Calibration(temperature=2.5, threshold=0.7, level=0.9, rows=30)
+WHOLE = CALIBRATION.as_dict()
+
+
+def save(tiny_encoder: Path, folder: Path, pooling: Literal["own", "mean"] = "own", **more: Any) -> CrossEncoder:
+    """Save a cross-encoder whose head is always drawn with the same seed, and return it."""
     torch.manual_seed(1)
     encoder = FolderEncoder(source="folder", path=str(tiny_encoder), name="tiny")
     config = CrossEncoderConfig(
-        kind="cross_encoder", name="t", encoder=encoder, input=INPUT, freeze_word_embeddings=False, dropout=0.1
+        kind="cross_encoder",
+        name="t",
+        encoder=encoder,
+        input=INPUT,
+        pooling=pooling,
+        freeze_word_embeddings=False,
+        dropout=0.1,
     )
-    save_model(CrossEncoder.from_encoder(config), tmp_path / "saved", config, {"seed": 1}, {"train": "abc"})
+    model = CrossEncoder.from_encoder(config)
+    save_model(model, folder, config, {"seed": 1}, {"train": "abc"}, **more)
+    return model
+
+
+@pytest.fixture
+def saved(tiny_encoder: Path, tmp_path: Path) -> Path:
+    save(tiny_encoder, tmp_path / "saved")
     return tmp_path / "saved"
 
 
@@ -43,16 +63,71 @@ def edit_manifest(folder: Path, **values: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
+@pytest.mark.parametrize("pooling", ["own", "mean"])
 def test_when_a_model_is_saved_and_loaded_then_its_predictions_are_the_same_bits(
-    saved: Path, tiny_encoder: Path
+    tiny_encoder: Path, tmp_path: Path, pooling: Literal["own", "mean"]
 ) -> None:
-    torch.manual_seed(1)
-    loaded = load_model(saved)
-    assert isinstance(loaded.config, CrossEncoderConfig)
-    original = CrossEncoder.from_encoder(loaded.config)
+    original = save(tiny_encoder, tmp_path / "saved", pooling)
+    loaded = load_model(tmp_path / "saved")
     np.testing.assert_array_equal(
         loaded.model.predict(PAIRS, 8).probabilities, original.predict(PAIRS, 8).probabilities
     )
+    assert loaded.calibration is None and loaded.trace is None
+
+
+def test_when_a_model_is_saved_with_a_calibration_then_what_is_loaded_gives_the_scaled_probabilities(
+    tiny_encoder: Path, tmp_path: Path
+) -> None:
+    original = save(tiny_encoder, tmp_path / "saved", calibration=CALIBRATION)
+    loaded = load_model(tmp_path / "saved")
+    assert loaded.calibration == CALIBRATION
+    plain, found = (model.predict(PAIRS, 8).probabilities for model in (original, loaded.model))
+    powers = plain ** (1 / 2.5)
+    np.testing.assert_allclose(found, powers / powers.sum(axis=1, keepdims=True), rtol=1e-12)
+    assert (found.max(axis=1) < plain.max(axis=1)).all() and (found.argmax(axis=1) == plain.argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize(
+    ("broken", "expected"),
+    [
+        (WHOLE | {"temperature": 0}, "'temperature' must be a finite number above 0, found 0.0"),
+        (WHOLE | {"temperature": "2"}, "'temperature' must be a number, found '2'"),
+        (WHOLE | {"temperature": float("nan")}, "'temperature' must be a finite number above 0, found nan"),
+        (WHOLE | {"threshold": 1.5}, "'threshold' must be from 0 to 1, found 1.5"),
+        (WHOLE | {"rows": 2.5}, "'rows' must be a whole number, found 2.5"),
+        (WHOLE | {"temprature": 1}, r"unknown 'temprature' \(valid: temperature, threshold, level, rows\)"),
+        ({"level": 0.9}, "'temperature' is missing"),
+        ({}, "'temperature' is missing"),
+        ([2.5], "unknown 2.5"),
+    ],
+)
+def test_when_the_calibration_in_the_manifest_is_broken_then_the_model_is_refused(
+    tiny_encoder: Path, tmp_path: Path, broken: object, expected: str
+) -> None:
+    save(tiny_encoder, tmp_path / "saved", calibration=CALIBRATION)
+    edit_manifest(tmp_path / "saved", calibration=broken)
+    with pytest.raises(UserError, match=rf"model: '.*stancekit.json': calibration: {expected}"):
+        load_model(tmp_path / "saved")
+
+
+def test_when_a_model_is_saved_with_its_trace_then_what_is_loaded_knows_what_was_trained_on(
+    tiny_encoder: Path, tmp_path: Path
+) -> None:
+    texts = ["the council will close the old port next year", "nobody wants a new mine in the valley at all"]
+    seen = [Pair(text, target) for text, target in zip(texts, ["closing the port", "opening the mine"], strict=True)]
+    trace = Trace.of(seen)
+    save(tiny_encoder, tmp_path / "saved", trace=trace)
+    loaded = load_model(tmp_path / "saved").trace
+    assert loaded is not None and loaded.limit == trace.limit
+    np.testing.assert_array_equal(loaded.targets, trace.targets)
+    np.testing.assert_array_equal(loaded.grams, trace.grams)
+    others = [
+        Pair("The council will close the old port next year, he said.", "Closing the port!"),
+        Pair("The union will strike at the old port for a whole year", "selling the port"),
+    ]
+    assert loaded.targets_seen(others).tolist() == [True, False] and loaded.copies(others).tolist() == [True, False]
+    assert "trace.npz" in json.loads((tmp_path / "saved" / "stancekit.json").read_text())["sha256"]
+    assert not any(word in (tmp_path / "saved" / "trace.npz").read_bytes() for word in (b"council", b"port"))
 
 
 def test_when_a_model_is_saved_then_the_folder_says_all_that_is_needed(saved: Path) -> None:
@@ -121,7 +196,8 @@ def test_when_a_file_is_missing_then_it_is_named(saved: Path) -> None:
     [
         ({"labels": []}, r"has no label names \('labels'\); expected supports, rules_out, leaves_open, no_stance"),
         ({"labels": ["rules_out", "supports", "leaves_open", "no_stance"]}, r"the labels in .* are \['rules_out'"),
-        ({"format": 99}, "has format 99; this version reads 1"),
+        ({"format": 1}, "has format 1; this version reads 2"),
+        ({"format": 99}, "has format 99; this version reads 2"),
         ({"model": {"kind": "majority"}}, "majority.name: Field required"),
     ],
 )

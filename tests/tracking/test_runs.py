@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import getpass
 import json
 import os
+import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +22,29 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
+from alembic.script import ScriptDirectory
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
 
 from stancekit.config.schema import TrackingConfig
 from stancekit.errors import Interrupted, UserError
+from stancekit.evaluation.metrics import score
 from stancekit.labels import OUTCOMES
 from stancekit.models.saved import load_model
 from stancekit.pairs.model import Pair
-from stancekit.tracking.registry import find_model, promote
+from stancekit.tracking.registry import find_model
+from stancekit.tracking.results import stored_predictions
 from stancekit.tracking.runs import close_dead_runs, process_tags, tracked_run
 from stancekit.tracking.store import experiment_id, open_store, store_uri
-from tests.conftest import CliRunner, spawn
+from tests.conftest import CliRunner, labelled_rows, run_id_in, spawn, write_jsonl
 
 ROOT = Path(__file__).resolve().parents[2]
 _GIT = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
 GIT_COMMIT = _GIT.stdout.strip() or "none"
-TRACKING = TrackingConfig(uri=None, experiment="stancekit", registered_model="stancekit", promote="best_on_dev")
+TRACKING = TrackingConfig(
+    uri=None, experiment="stancekit", registered_model="stancekit", models=True, promote="when_better"
+)
 
 
 @pytest.fixture
@@ -86,13 +95,32 @@ def test_when_a_run_has_ended_then_curves_and_scores_have_their_stable_names(
     assert len(client.get_metric_history(run.info.run_id, "train/loss")) >= 2
 
 
-def test_when_a_run_has_ended_then_the_confusion_matrix_is_there_as_json_and_picture(
+def test_when_a_run_has_ended_then_its_evaluation_is_there_as_json_page_pictures_and_predictions(
     shared: tuple[Run, MlflowClient],
 ) -> None:
-    run, _ = shared
-    matrix = json.loads(artifact(run, "evaluation/test_confusion.json").read_text())
-    assert matrix["labels"] == list(OUTCOMES) and np.array(matrix["rows_are_gold"]).sum() == 12
-    assert artifact(run, "evaluation/test_confusion.png").read_bytes().startswith(b"\x89PNG")
+    run, client = shared
+    report = json.loads(artifact(run, "evaluation/test.json").read_text())
+    assert np.array(report["confusion"]).shape == (4, 4) and np.array(report["confusion"]).sum() == 12
+    assert {found["kind"] for found in report["behaviour"]} >= {"negation", "polarity", "paraphrase"}
+    assert run.data.metrics["behaviour/negation"] == next(
+        found["passed"] for found in report["behaviour"] if found["kind"] == "negation"
+    )
+    assert "<html" in artifact(run, "evaluation/test.html").read_text()
+    for picture in ("confusion", "reliability", "risk_coverage"):
+        assert artifact(run, f"evaluation/test_{picture}.png").read_bytes().startswith(b"\x89PNG")
+    predictions = stored_predictions(client, run, "test")
+    assert score(predictions.gold, predictions.probabilities)["macro_f1"] == run.data.metrics["test/macro_f1"]
+    assert predictions.fingerprint == run.data.tags["stancekit.data.test"] == report["fingerprint"]
+
+
+def test_when_a_model_is_loaded_then_it_predicts_what_its_run_recorded(shared: tuple[Run, MlflowClient]) -> None:
+    run, client = shared
+    saved = load_model(find_model(run.info.run_id, TRACKING), "auto")
+    assert saved.calibration is not None and saved.trace is not None and saved.calibration.rows == 24
+    for part in ("dev", "test"):
+        recorded = stored_predictions(client, run, part)
+        # The recorded ones were computed in other batches.
+        np.testing.assert_allclose(saved.model.predict(recorded.pairs, 64).probabilities, recorded.probabilities)
 
 
 def test_when_the_model_is_read_back_then_mlflow_and_stancekit_give_the_same_probabilities(
@@ -149,28 +177,6 @@ def test_when_a_model_is_not_there_then_the_error_says_where_it_was_looked_for(n
     assert expected in str(error.value)
 
 
-def test_when_versions_compete_then_the_best_on_the_same_dev_rows_is_champion() -> None:
-    client = open_store(TRACKING)
-    client.create_registered_model("stancekit")
-
-    def champion_after(score: float, data: str, rule: str = "best_on_dev", eligible: bool = True) -> str:
-        version = client.create_model_version("stancekit", source="file:///nowhere").version
-        tracking = TRACKING.model_copy(update={"promote": rule})
-        said = promote(client, tracking, str(version), score, data, eligible)
-        champion = str(client.get_registered_model("stancekit").aliases.get("champion"))
-        assert ("is now the champion" in said) == (champion == str(version))
-        return champion
-
-    assert champion_after(0.9, "a", eligible=False) == "None"
-    assert champion_after(0.5, "a") == "2"
-    assert champion_after(0.4, "a") == "2"
-    assert champion_after(0.5, "a") == "2"
-    assert champion_after(0.9, "b") == "2"
-    assert champion_after(0.6, "a") == "6"
-    assert champion_after(0.7, "a", rule="never") == "6"
-    assert champion_after(0.1, "b", rule="always", eligible=False) == "8"
-
-
 def test_when_two_processes_start_in_two_folders_then_they_use_one_store(tmp_path: Path) -> None:
     code = (
         "from stancekit.config.compose import load_config\n"
@@ -196,6 +202,63 @@ def test_when_another_store_is_configured_then_it_is_used_and_a_bad_one_is_refus
         open_store(TRACKING.model_copy(update={"uri": f"{uri}/x.db"}))
     with pytest.raises(UserError, match=r"tracking.uri: the MLflow store 'no-such-scheme://x' cannot be opened"):
         open_store(TRACKING.model_copy(update={"uri": "no-such-scheme://x"}))
+
+
+def test_when_the_store_is_of_another_mlflow_then_the_message_names_the_command_that_upgrades_it(
+    cli: CliRunner, labelled_file: Path, tmp_path: Path
+) -> None:
+    open_store(TRACKING)
+    database = tmp_path / "home" / "mlflow.db"
+    with closing(sqlite3.connect(database)) as connection:
+        (newest,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        older = ScriptDirectory(str(Path(mlflow.__file__).parent / "store/db_migrations")).get_revision(newest)
+        connection.execute("UPDATE alembic_version SET version_num = ?", (older.down_revision,))
+        connection.commit()
+    # In a process of its own: MLflow checks a store once in a process.
+    process = spawn(["train", "data=file", f"data.path={labelled_file}", "data.disjoint=[topic]", "model=majority"])
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 2 and "Traceback" not in said
+    assert f"the MLflow store 'sqlite:///{database}' is of another MLflow than {mlflow.__version__}" in said
+    assert f"copy the file to a safe place, then: mlflow db upgrade sqlite:///{database}" in said
+
+
+def test_when_a_run_is_recorded_then_it_does_not_tell_user_host_or_home_folder(
+    cli: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = tmp_path / "homes" / "zaphod-the-user"
+    private.mkdir(parents=True)
+    for name, value in {"LOGNAME": private.name, "USER": private.name, "HOME": str(private)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(socket, "gethostname", lambda: "heart-of-gold")
+    assert getpass.getuser() == "zaphod-the-user" and Path.home() == private
+    data = write_jsonl(private / "labelled.jsonl", labelled_rows(120))
+    further = write_jsonl(private / "further.jsonl", [row | {"topic": "new"} for row in labelled_rows(12, seed=5)])
+    words = ["data=file", f"data.path={data}", "data.disjoint=[topic]", f"data.tests={{further: {further}}}"]
+    words += ["model=tfidf", "evaluation.behaviour=null", "evaluation.draws=100"]
+    cli("train", *words, "seeds=2")
+    monkeypatch.setattr(sys, "argv", ["stancekit", "train", *words])
+    said = cli("train", *words)
+    cli("evaluate", f"model={run_id_in(said)}", *words[:2], "evaluation.behaviour=null")
+    with pytest.raises(FileNotFoundError), tracked_run(TRACKING, None, {"stancekit.command": f"train {data}"}):
+        (private / "none.jsonl").read_text()
+
+    client = open_store(TRACKING)
+    runs = client.search_runs([experiment_id(client, TRACKING)])
+    assert len(runs) == 6
+    sources: set[str] = set()
+    for run in runs:
+        told = [str(run.data.tags), str(run.data.params), str(run.info.run_name)]
+        for entry in run.inputs.dataset_inputs if run.inputs else []:
+            sources.add(str(json.loads(entry.dataset.source)["uri"]))
+            told += [str(entry.dataset.source), str(entry.dataset.name), str(entry.dataset.profile)]
+        folders = ("", "evaluation", "audit")
+        kept = [file.path for folder in folders for file in client.list_artifacts(run.info.run_id, folder)]
+        # The configuration is kept as it was given.
+        texts = [artifact(run, name).read_text() for name in kept if re.search(r"\.(json|jsonl|html|txt)$", name)]
+        for secret in ("zaphod-the-user", "heart-of-gold"):
+            assert secret not in " ".join([*told, *texts])
+        assert run.data.tags["mlflow.user"] == ""
+    assert sources == {"labelled.jsonl", "further.jsonl"}
 
 
 def status(client: MlflowClient, run_id: str) -> str:
@@ -243,7 +306,7 @@ def test_when_training_is_told_to_stop_then_the_run_is_killed_and_can_be_resumed
     assert process.returncode == code and f"go on with: stancekit train resume={run_id}" in output
     assert "Traceback" not in output
     run = open_store(TRACKING).get_run(run_id)
-    assert run.info.status == "KILLED" and "train.py" in artifact(run, "traceback.txt").read_text()
+    assert run.info.status == "KILLED" and "trainer.py" in artifact(run, "traceback.txt").read_text()
     assert (tmp_path / "home" / "unfinished" / run_id / "config.json").exists()
 
 
@@ -265,7 +328,7 @@ def test_when_a_run_is_still_going_then_it_is_not_resumed_by_another_process() -
     parent["stancekit.pid_started"] = f"{psutil.Process(os.getppid()).create_time():.2f}"
     run_id = client.create_run(experiment_id(client, TRACKING), tags=parent).info.run_id
     resumed = tracked_run(TRACKING, None, {}, run_id)
-    with pytest.raises(UserError, match=f"run {run_id} is still running, as process {os.getppid()} on"), resumed:
+    with pytest.raises(UserError, match=f"run {run_id} is still running, as process {os.getppid()}; stop it"), resumed:
         pass
     assert status(client, run_id) == "RUNNING"
 
@@ -291,7 +354,8 @@ def test_when_whoever_reads_along_goes_away_then_training_goes_on(tiny_overrides
 
 def test_when_the_model_logged_is_a_baseline_then_the_same_verb_records_it(cli: CliRunner, labelled_file: Path) -> None:
     said = cli("train", "data=file", f"data.path={labelled_file}", "data.disjoint=[topic]", "model=tfidf")
-    assert "model=default is unchanged (a baseline or a trial run)" in said
+    assert re.search(r"^run [0-9a-f]{32} \(tfidf-[0-9a-f]{6}\)$", said, re.MULTILINE)
+    assert "version 1 was registered; model=default is unchanged (a baseline or a trial run)" in said
     assert load_model(find_model("latest", TRACKING)).config.kind == "tfidf"
 
 

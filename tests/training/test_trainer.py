@@ -5,8 +5,9 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,14 +16,17 @@ from safetensors.numpy import load_file
 from stancekit.config.compose import load_config
 from stancekit.config.schema import FolderEncoder, TrainingConfig
 from stancekit.evaluation.metrics import score
+from stancekit.models.base import label_indices
 from stancekit.models.cross_encoder import CrossEncoder
+from stancekit.models.saved import load_model, save_model
 from stancekit.pairs.model import pair_from_row
-from stancekit.training.trainer import EpochLengthSampler, Fitted, fit_cross_encoder, last_whole_checkpoint
+from stancekit.training.trainer import EpochLengthSampler, Fitted, Log, fit_cross_encoder, last_whole_checkpoint
 from tests.conftest import CliRunner, labelled_rows, run_id_in, spawn
 from tests.models.test_cross_encoder import config
 
 PAIRS = [pair_from_row(row) for row in labelled_rows(64)]
 TRAINING = TrainingConfig(
+    metric="macro_f1",
     epochs=3,
     batch_size=8,
     learning_rate=0.01,
@@ -34,13 +38,20 @@ TRAINING = TrainingConfig(
     precision="fp32",
     checkpoint_steps=None,
     limit_rows=None,
+    sample="first",
 )
 
 
 def fit(tiny_encoder: Path, folder: Path, seed: int = 3, **changes: object) -> tuple[Fitted, list[str]]:
+    return fit_logged(tiny_encoder, folder, "own", seed, lambda values, step: None, **changes)
+
+
+def fit_logged(
+    tiny_encoder: Path, folder: Path, pooling: Literal["own", "mean"], seed: int, log: Log, **changes: object
+) -> tuple[Fitted, list[str]]:
     said: list[str] = []
     fitted = fit_cross_encoder(
-        config(FolderEncoder(source="folder", path=str(tiny_encoder), name="tiny")),
+        config(FolderEncoder(source="folder", path=str(tiny_encoder), name="tiny"), pooling),
         TRAINING.model_copy(update=changes),
         PAIRS[:48],
         PAIRS[48:],
@@ -48,7 +59,7 @@ def fit(tiny_encoder: Path, folder: Path, seed: int = 3, **changes: object) -> t
         seed=seed,
         folder=folder,
         score=score,
-        log=lambda values, step: None,
+        log=log,
         say=said.append,
     )
     return fitted, said
@@ -107,6 +118,64 @@ def test_when_bf16_is_asked_for_then_training_runs_in_it(tiny_encoder: Path, tmp
         "torch.float32",
         "torch.int64",
     }
+
+
+@pytest.mark.parametrize("pooling", ["own", "mean"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_when_training_has_ended_then_the_model_predicts_the_same_bits_as_once_saved_and_loaded(
+    tiny_encoder: Path, tmp_path: Path, precision: str, pooling: Literal["own", "mean"]
+) -> None:
+    fitted, _ = fit_logged(tiny_encoder, tmp_path / "c", pooling, 3, lambda values, step: None, precision=precision)
+    own = config(FolderEncoder(source="folder", path=str(tiny_encoder), name="tiny"), pooling)
+    save_model(fitted.model, tmp_path / "saved", own, {}, {})
+    loaded = load_model(tmp_path / "saved").model
+    found = fitted.model.predict(PAIRS, 8).probabilities
+    np.testing.assert_array_equal(found, loaded.predict(PAIRS, 8).probabilities)
+    fitted.model.bf16 = True
+    assert not np.array_equal(found, fitted.model.predict(PAIRS, 8).probabilities), "bf16 would not be told apart"
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "supports/f1"])
+def test_when_a_metric_is_chosen_then_the_epoch_that_is_best_by_it_is_kept(
+    tiny_encoder: Path, tmp_path: Path, metric: str
+) -> None:
+    curves: dict[str, dict[int, float]] = {"macro_f1": {}, "supports/f1": {}}
+
+    def log(values: Mapping[str, float], step: int) -> None:
+        for name, curve in curves.items():
+            if f"dev/{name}" in values:
+                curve[step] = values[f"dev/{name}"]
+
+    changes = {"metric": metric, "epochs": 6, "patience": 6, "learning_rate": 0.005}
+    fitted, said = fit_logged(tiny_encoder, tmp_path, "own", 1, log, **changes)
+    best = {name: max(curve, key=lambda step: curve[step]) for name, curve in curves.items()}
+    assert best["macro_f1"] != best["supports/f1"], "the test needs curves that peak at different epochs"
+    assert (fitted.best_step, fitted.best_dev) == (best[metric], curves[metric][best[metric]])
+    reached = score(label_indices(PAIRS[48:]), fitted.model.predict(PAIRS[48:], 8).probabilities)
+    assert reached[metric] == pytest.approx(fitted.best_dev)
+    shown = "macro-F1" if metric == "macro_f1" else metric
+    assert len(said) == 6 and all(f"dev {shown} {curves[metric][6 * (i + 1)]:.3f}" in said[i] for i in range(6))
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("suports/f1", "training.metric: Value error, no metric 'suports/f1'; did you mean 'supports/f1'?"),
+        ("f_avg", "training.metric: 'f_avg' is computed only for data that asks for it; add data.metrics=[f_avg]"),
+    ],
+)
+def test_when_a_metric_will_not_be_computed_then_it_is_refused_before_training(
+    cli: CliRunner, tiny_overrides: list[str], tmp_path: Path, metric: str, expected: str
+) -> None:
+    assert expected in cli("train", *tiny_overrides, f"training.metric={metric}", code=2)
+    assert not (tmp_path / "home").exists()
+
+
+def test_when_the_data_asks_for_a_further_metric_then_training_can_select_by_it(
+    cli: CliRunner, tiny_overrides: list[str]
+) -> None:
+    words = ["training.metric=f_avg", "data.metrics=[f_avg]", "training.epochs=1", "evaluation.behaviour=null"]
+    assert "epoch 1/1 · train loss" in (said := cli("train", *tiny_overrides, *words)) and "dev f_avg 0." in said
 
 
 def test_when_rows_are_ordered_then_seed_and_epoch_alone_decide_and_like_lengths_meet() -> None:

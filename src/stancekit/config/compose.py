@@ -203,7 +203,7 @@ def _compose(verb: str, overrides: list[Override], own: Path | None) -> tuple[di
         key = override.key_or_group
         if key in chosen_from or override.is_delete():
             for_hydra.append(str(override.input_line))
-        elif (config_dir() / key).is_dir():
+        elif key == EXPERIMENT or (config_dir() / key).is_dir():
             # Hydra would take `predict model=FOLDER` for a choice from the group that only `train` uses.
             after.append(override)
         else:

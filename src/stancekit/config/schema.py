@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from stancekit.config.base import Fraction, GivenText, Positive, Revision, Schema, Sha256, fields_of
 from stancekit.config.data import DataConfig
-from stancekit.metric_names import known_metric
+from stancekit.metric_names import FURTHER_METRICS, known_metric
 
 Precision = Literal["auto", "bf16", "fp32"]
 Metric = Annotated[GivenText, AfterValidator(known_metric)]
@@ -275,6 +275,16 @@ class TrainConfig(Schema):
     def _repeats_in_one_way(self) -> TrainConfig:
         if self.folds and self.seeds > 1:
             raise ValueError("folds and seeds exclude each other: give seeds=1 with folds")
+        return self
+
+    @model_validator(mode="after")
+    def _computes_what_it_selects_by(self) -> TrainConfig:
+        metric, computed = self.training.metric, self.data.metrics
+        if metric in FURTHER_METRICS and metric not in computed:
+            wanted = ",".join([*computed, metric])
+            raise ValueError(
+                f"training.metric: '{metric}' is computed only for data that asks for it; add data.metrics=[{wanted}]"
+            )
         return self
 
 

@@ -38,7 +38,7 @@ def fold_of(
     """
     from sklearn.model_selection import GroupKFold
 
-    own = [pair for part, pairs in dataset.parts.rows.items() if part not in dataset.parts.tests for pair in pairs]
+    own = [pair for pairs in dataset.parts.rows.values() for pair in pairs]
     mixed = dataset.train[len(dataset.train) - sum(count.taken for count in dataset.mixed.values()) :]
     foreign = {id(pair) for pair in mixed}
     own = [pair for pair in own if id(pair) not in foreign]
@@ -77,6 +77,24 @@ def fold_of(
         removed=dataset.removed + len(rows) - len(kept),
         mixed=counts,
     )
+
+
+def refuse_torn(folds: Sequence[Dataset], columns: Sequence[str]) -> None:
+    """Check that no value of the columns stands in two folds, where it would be trained and tested on.
+
+    Raises:
+        UserError: one does; names it.
+    """
+    for column in columns:
+        held: dict[str, int] = {}
+        for number, fold in enumerate(folds):
+            for value in sorted({str(v) for pair in fold.tests[TEST] if (v := pair.column(column)) is not None}):
+                if held.setdefault(value, number) != number:
+                    raise UserError(
+                        f"folds={len(folds)}: {column} {value!r} is in fold {held[value]} and in fold {number}, so a "
+                        f"score would be too high\n  expected: data.split.by={column}, which keeps it together, or "
+                        f"data.disjoint without {column}"
+                    )
 
 
 def _rows(pairs: Sequence[Pair], indices: Sequence[int]) -> list[Pair]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,18 +110,18 @@ class CopyIndex:
         self._threshold = threshold
         # Below the threshold, so that practically every pair is proposed that the exact similarity then decides on.
         self._index = MinHashLSH(threshold=threshold - 0.3, num_perm=_PERMUTATIONS)
-        self._held: list[tuple[str, str, set[str]]] = []
+        self._held: list[tuple[str, str, frozenset[str]]] = []
 
     def add(self, owner: str, statement: str) -> None:
         """Hold a statement under the name of what it belongs to."""
-        grams = shingles(statement)
-        self._index.insert(len(self._held), _sketch(grams))
+        grams, sketch = _prepared(statement)
+        self._index.insert(len(self._held), sketch)
         self._held.append((owner, statement, grams))
 
     def copies_of(self, statement: str) -> Iterator[tuple[str, str]]:
         """Yield the owner and the text of every near-copy that is held, the statement itself included."""
-        grams = shingles(statement)
-        for key in sorted(self._index.query(_sketch(grams))):
+        grams, sketch = _prepared(statement)
+        for key in sorted(self._index.query(sketch)):
             owner, other, others = self._held[key]
             if len(grams & others) / len(grams | others) >= self._threshold:
                 yield owner, other
@@ -130,9 +131,19 @@ class CopyIndex:
         return next(self.copies_of(statement), None)
 
 
-def _sketch(grams: set[str]) -> MinHash:
+# The split is checked for leaks and then audited, each time over all statements.
+@lru_cache(maxsize=20_000)
+def _prepared(statement: str) -> tuple[frozenset[str], MinHash]:
+    """Return the shingles of a statement and their MinHash."""
+    grams = frozenset(shingles(statement))
+    sketch = _empty_sketch().copy()
+    sketch.update_batch([gram.encode() for gram in sorted(grams)])
+    return grams, sketch
+
+
+@cache
+def _empty_sketch() -> MinHash:
+    """Return what every sketch begins as: drawing its permutations takes as long as using them."""
     from datasketch import MinHash
 
-    sketch = MinHash(num_perm=_PERMUTATIONS)
-    sketch.update_batch([gram.encode() for gram in sorted(grams)])
-    return sketch
+    return MinHash(num_perm=_PERMUTATIONS)

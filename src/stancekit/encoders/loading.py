@@ -19,7 +19,8 @@ def load_encoder(auto_class: Any, config: EncoderConfig, **settings: Any) -> tup
         settings: changes to the model's own configuration, by name; those that it does not know are left out.
 
     Raises:
-        UserError: the encoder cannot be found, its hash is wrong, or a file of it is missing or broken.
+        UserError: the encoder cannot be found, its hash is wrong, a file of it is missing or broken, or its weights are
+            of another architecture.
     """
     from transformers import AutoConfig, AutoTokenizer
 
@@ -32,16 +33,29 @@ def load_encoder(auto_class: Any, config: EncoderConfig, **settings: Any) -> tup
             if hasattr(own, name):
                 setattr(own, name, value)
         # A head with other labels, as of an NLI model, is replaced; the encoder below it is kept.
-        model = auto_class.from_pretrained(
-            files.location, config=own, use_safetensors=True, ignore_mismatched_sizes=True, **where
+        model, found = auto_class.from_pretrained(
+            files.location,
+            config=own,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **where,
         )
-        return model.float(), AutoTokenizer.from_pretrained(files.location, **where)
+        tokenizer = AutoTokenizer.from_pretrained(files.location, **where)
     except (OSError, ValueError, SafetensorError) as error:
         at = f" at revision {files.revision}" if files.revision else ""
         raise UserError(
             f"encoder {config.name}: cannot be loaded from '{files.location}'{at}: {str(error).splitlines()[0]}\n"
             "  expected: config.json, tokenizer files and model.safetensors, in a folder or on a reachable hub"
         ) from error
+    # Missing weights are drawn at random without a word: right for a new head, and a disaster for all of them.
+    if all(name in found["missing_keys"] for name, _ in model.named_parameters()):
+        raise UserError(
+            f"encoder {config.name}: no weight in '{files.location}' is one of a {own.model_type} model, as its "
+            "config.json calls it\n  expected: an encoder or classifier as transformers saves it; not a model that was "
+            "trained here with model.pooling=mean"
+        )
+    return model.float(), tokenizer
 
 
 def load_tokenizer(config: EncoderConfig) -> Any:

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,15 @@ _NONE = "–"
 _STRONGEST = 0.45
 """How opaque the colour of the word is that weighs most: so that it can be read."""
 _EXPECTED = {"change": "right before and after", "same": "the prediction stays"}
+_FIGURES_OF = {
+    "Scores": ("scores",),
+    "Confusion": ("confusion",),
+    "Hidden columns": ("hidden",),
+    "Behaviour": ("behaviour",),
+    "Calibration": ("risk_coverage",),
+    "Confidence": ("reliability",),
+}
+"""The figures by the title of the table that they stand with."""
 _COMPARED = (HEADLINE, "accuracy", "macro_f1_outcomes")
 
 
@@ -80,11 +89,15 @@ def as_json(report: Report) -> str:
     return json.dumps(_finite(asdict(report)), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
 
-def as_page(report: Report) -> str:
-    """Return the report as one HTML page that needs no other file, with every table and every figure."""
+def as_page(report: Report, images: Mapping[str, bytes] | None = None) -> str:
+    """Return the report as one HTML page that needs no other file, with every table and every figure.
+
+    Args:
+        images: what ``drawn`` gave, where the figures have been drawn already.
+    """
     from jinja2 import Environment
 
-    plots = _figures(report)
+    images = drawn(report) if images is None else images
     tables = [_scores(report), *_outcomes(report), _subsets(report), _hidden(report), _behaviour(report)]
     tables += [*_calibration(report.calibration), _slices(report)]
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -94,7 +107,10 @@ def as_page(report: Report) -> str:
         rows=_rows(report),
         warned=_warned(report),
         tables=[table for table in tables if table.rows],
-        plots={title: [_as_image(figure) for figure in drawn] for title, drawn in plots.items()},
+        plots={
+            title: [base64.b64encode(images[name]).decode() for name in names if name in images]
+            for title, names in _FIGURES_OF.items()
+        },
         failing=[found for found in report.behaviour if found.failures],
         mistakes=[(mistake, _weighed(mistake)) for mistake in report.mistakes[:_MISTAKES_ON_PAGE]],
         counted=_of(_MISTAKES_ON_PAGE, len(report.mistakes), "first"),
@@ -102,13 +118,30 @@ def as_page(report: Report) -> str:
     )
 
 
-def write_report(report: Report, folder: Path, name: str) -> None:
+def drawn(report: Report) -> dict[str, bytes]:
+    """Return the figures that the report has something for, as PNG, by name; drawing is most of a page's time."""
+    calibration = report.calibration
+    wanted: dict[str, tuple[bool, Callable[[], Figure]]] = {
+        "scores": (True, lambda: figures.scores(report)),
+        "confusion": (True, lambda: figures.confusion(report.confusion, f"{report.part} ({report.rows} pairs)")),
+        "hidden": (bool(report.hidden), lambda: figures.hidden(report)),
+        "behaviour": (bool(report.behaviour), lambda: figures.behaviour(report)),
+        "risk_coverage": (bool(calibration.risk_coverage), lambda: figures.risk_coverage(calibration)),
+        "reliability": (True, lambda: figures.reliability(calibration)),
+    }
+    return {name: _as_png(draw()) for name, (has_content, draw) in wanted.items() if has_content}
+
+
+def write_report(report: Report, folder: Path, name: str, images: Mapping[str, bytes] | None = None) -> None:
     """Write ``{name}.json`` and ``{name}.html`` into a folder, which is made if need be.
+
+    Args:
+        images: what ``drawn`` gave, where the figures have been drawn already.
 
     Raises:
         UserError: the folder cannot be written to.
     """
-    for suffix, text in (("json", as_json(report)), ("html", as_page(report))):
+    for suffix, text in (("json", as_json(report)), ("html", as_page(report, images))):
         with whole_file(folder / f"{name}.{suffix}") as stream:
             stream.write(text)
 
@@ -272,19 +305,6 @@ def _slices(report: Report) -> _Table:
     )
 
 
-def _figures(report: Report) -> Mapping[str, list[Figure]]:
-    """Return the figures by the title of the table that they stand with."""
-    calibration = report.calibration
-    return {
-        "Scores": [figures.scores(report)],
-        "Confusion": [figures.confusion(report.confusion, _subject(report))],
-        "Hidden columns": [figures.hidden(report)],
-        "Behaviour": [figures.behaviour(report)],
-        "Calibration": [figures.risk_coverage(calibration)] if calibration.risk_coverage else [],
-        "Confidence": [figures.reliability(calibration)],
-    }
-
-
 def _show(out: Console, table: _Table, most: int | None = None) -> None:
     from rich import box
     from rich.table import Table
@@ -374,10 +394,10 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _as_image(figure: Figure) -> str:
+def _as_png(figure: Figure) -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
-    return base64.b64encode(stream.getvalue()).decode()
+    return stream.getvalue()
 
 
 _PAGE = """<!doctype html>

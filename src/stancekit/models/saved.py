@@ -152,7 +152,8 @@ def load_model(folder: Path, precision: Precision = "fp32") -> SavedModel:
 
         model = Baseline.read(folder, config)
     try:
-        calibration = Calibration.from_dict(manifest["calibration"]) if manifest.get("calibration") else None
+        given = manifest.get("calibration")
+        calibration = None if given is None else Calibration.from_dict(given)
     except (TypeError, ValueError) as error:
         raise UserError(f"model: '{folder / MANIFEST}': calibration: {error}") from error
     if calibration is not None:

@@ -33,8 +33,8 @@ def warning_lines(reports: Sequence[Report]) -> list[str]:
     lines = []
     for said in found.values():
         part, message = said[0]
-        others = f" (also: {', '.join(other for other, _ in said[1:])})" if len(said) > 1 else ""
-        lines.append(f"WARNING {part}: {message}{others}")
+        others = [other for other in dict.fromkeys(other for other, _ in said) if other != part]
+        lines.append(f"WARNING {part}: {message}" + (f" (also: {', '.join(others)})" if others else ""))
     return lines
 
 

@@ -159,7 +159,8 @@ def readme_table() -> str:
         lines += [
             *summary_table(from_table(first.table), without=["dev"]),
             "",
-            f"`{first.command}` repeats it; macro-F1 over the three stances, mean ± standard deviation over runs [95 % interval of the mean].",
+            f"`{first.command}` repeats it; macro-F1 over the three stances: mean ± standard deviation over runs "
+            "[95 % interval of the mean].",
             "",
         ]
     lines += ["| experiment | question | what was learned |", "|---|---|---|"]

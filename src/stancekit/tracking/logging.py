@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +17,13 @@ from stancekit.audit.model import Report as AuditReport
 from stancekit.audit.report import write_report as write_audit
 from stancekit.config.schema import TrainConfig
 from stancekit.data.dataset import Dataset
-from stancekit.evaluation import figures
 from stancekit.evaluation.evaluate import Evaluated
 from stancekit.evaluation.model import Behaviour, Report
-from stancekit.evaluation.report import write_report
+from stancekit.evaluation.report import drawn, write_report
 from stancekit.labels import OUTCOMES
 from stancekit.metric_names import HEADLINE
 from stancekit.pairs.model import Pair
-from stancekit.paths import checkout_root, shown_path
+from stancekit.paths import checkout_root, shown_path, without_home
 from stancekit.tracking.results import EVALUATION, predictions_file
 from stancekit.tracking.store import MODEL_ARTIFACT
 
@@ -105,7 +104,7 @@ def log_audit(report: AuditReport) -> None:
         {f"audit/{level}s": sum(f.level == level for f in report.findings) for level in ("error", "warning")}
     )
     with tempfile.TemporaryDirectory() as folder:
-        write_audit(report, Path(folder))
+        write_audit(replace(report, path=without_home(report.path)), Path(folder))
         mlflow.log_artifacts(folder, "audit")
 
 
@@ -137,12 +136,12 @@ def log_report(evaluated: Evaluated, step: int = 0) -> None:
 
     report, part = evaluated.report, evaluated.report.part
     mlflow.log_metrics({f"{part}/{name}": value for name, value in metrics_of(report).items()}, step=step)
-    picture = figures.confusion(report.confusion, f"{part} ({report.rows} pairs)")
-    mlflow.log_figure(picture, f"{EVALUATION}/{part}_confusion.png")
-    mlflow.log_figure(figures.reliability(report.calibration), f"{EVALUATION}/{part}_reliability.png")
-    mlflow.log_figure(figures.risk_coverage(report.calibration), f"{EVALUATION}/{part}_risk_coverage.png")
+    images = drawn(report)
     with tempfile.TemporaryDirectory() as folder:
-        write_report(report, Path(folder), part)
+        write_report(replace(report, data=without_home(report.data)), Path(folder), part, images)
+        for name in ("confusion", "reliability", "risk_coverage"):
+            if name in images:
+                (Path(folder) / f"{part}_{name}.png").write_bytes(images[name])
         evaluated.predictions.write(Path(folder) / predictions_file(part))
         mlflow.log_artifacts(folder, EVALUATION)
 
@@ -177,7 +176,7 @@ def describe(text: str) -> None:
     """Give the active run its description: Markdown that the UI shows above everything else."""
     import mlflow
 
-    mlflow.set_tag("mlflow.note.content", text)
+    mlflow.set_tag("mlflow.note.content", without_home(text))
 
 
 def log_model(folder: Path, example: Sequence[Pair]) -> ModelInfo:

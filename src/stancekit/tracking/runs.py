@@ -14,6 +14,7 @@ import psutil
 
 from stancekit.config.schema import TrackingConfig
 from stancekit.errors import Interrupted, UserError
+from stancekit.paths import without_home
 from stancekit.tracking.store import experiment_id, open_store
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def tracked_run(
     """Carry an MLflow run: FINISHED at the end, FAILED on an exception, KILLED on Ctrl-C or SIGTERM.
 
     The traceback of a run that did not finish is its artifact ``traceback.txt``. The user's name and the path of the
-    program, which MLflow would record, are left out.
+    program, which MLflow would record, are left out, and so is the path of the home folder in ``tags``
+    and traceback.
 
     Args:
         run_id: an earlier run to go on with, instead of a new one.
@@ -81,7 +83,7 @@ def tracked_run(
         run_name=name,
         nested=mlflow.active_run() is not None,
         parent_run_id=None if run_id else parent,
-        tags={**_NOTHING_PRIVATE, **tags, **process_tags()},
+        tags={**_NOTHING_PRIVATE, **{key: without_home(tag) for key, tag in tags.items()}, **process_tags()},
         log_system_metrics=False,
     )
     try:
@@ -102,7 +104,7 @@ def _end(run_id: str, status: str) -> None:
     import mlflow
 
     try:
-        mlflow.log_text(traceback.format_exc(), "traceback.txt", run_id=run_id)
+        mlflow.log_text(without_home(traceback.format_exc()), "traceback.txt", run_id=run_id)
     finally:
         # A full disk may refuse the traceback; the status is the smaller write and the more important one.
         mlflow.end_run(status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -52,15 +53,20 @@ def run(config: CompareConfig) -> None:
 
 def _entrant(name: str, config: CompareConfig) -> Entrant:
     """Return the predictions that a run left, or those of a saved model, which is scored anew."""
-    if _MODEL.fullmatch(name) or Path(name).is_dir() or name.startswith(("~", "/", "./", "../")):
+    if _MODEL.fullmatch(name) or os.path.isdir(name) or name.startswith(("~", "/", "./", "../")):
         return _scored_anew(name, config)
-    from stancekit.tracking.results import find_run, runs_to_compare, stored_predictions
+    from stancekit.repeats.summary import together
+    from stancekit.tracking.results import ROLE, find_run, runs_to_compare, stored_predictions
     from stancekit.tracking.store import open_store
 
     client = open_store(config.tracking)
     run = find_run(client, config.tracking, name)
     runs = runs_to_compare(client, run)
-    return Entrant(str(run.info.run_name), [stored_predictions(client, one, config.split) for one in runs])
+    found = [stored_predictions(client, one, config.split) for one in runs]
+    if runs[0].data.tags.get(ROLE) == "fold" and len({one.fingerprint for one in found}) > 1:
+        # Folds have rows of their own; side by side they are those of the whole corpus.
+        found = list(together([{config.split: one} for one in found], pooled=True).values())
+    return Entrant(str(run.info.run_name), found)
 
 
 def _scored_anew(name: str, config: CompareConfig) -> Entrant:

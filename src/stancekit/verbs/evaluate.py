@@ -15,7 +15,7 @@ from stancekit.evaluation.report import print_report, write_report
 from stancekit.files import row_suffix
 from stancekit.models.saved import SavedModel
 from stancekit.pairs.model import Pair
-from stancekit.paths import find_file
+from stancekit.paths import find_file, without_home
 from stancekit.tracking.models import open_model, run_of
 from stancekit.tracking.store import store_uri
 
@@ -91,7 +91,7 @@ def _record(config: EvaluateConfig, saved: SavedModel, evaluated: Evaluated, eva
         tags["stancekit.model_run"] = trained_in
     name = f"{report.model} on {config.data.name} {report.part}"
     with tracked_run(config.tracking, name, tags, go_on="the same command") as active:
-        mlflow.log_params({"model": config.model, "model_name": report.model, "data": config.data.name})
+        mlflow.log_params({"model": without_home(config.model), "model_name": report.model, "data": config.data.name})
         log_data(evaluated.predictions.pairs, Path(report.data), config.data.name, report.part)
         log_report(evaluated)
         log_behaviour(evaluator.behaviour)

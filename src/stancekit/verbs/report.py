@@ -11,7 +11,8 @@ from stancekit.config.compose import load_config
 from stancekit.config.schema import ReportConfig, TrainConfig
 from stancekit.errors import UserError
 from stancekit.repeats.experiment import Measured, current, known_experiment, question_of, read, write
-from stancekit.tracking.results import JOB, LINE, ROLE, VARIANT, children
+from stancekit.tracking.results import EXPERIMENT, JOB, LINE, PARENT, REPEATS, ROLE, VARIANT, children
+from stancekit.tracking.runs import close_dead_runs
 from stancekit.tracking.store import open_store, store_uri
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def run(config: ReportConfig) -> None:
     """Write the result of the last run of an experiment that was made with its present configuration.
 
     Raises:
-        UserError: there is no such experiment, or it has not been run as it is now.
+        UserError: there is no such experiment, it is a single training, or it has not been run as it is now.
     """
     path = known_experiment(config.experiment)
     client = open_store(config.tracking)
@@ -50,17 +51,22 @@ def _last_run(client: MlflowClient, config: ReportConfig) -> Run:
         composed = load_config("train", given)
         assert isinstance(composed, TrainConfig)
         configs[variant] = composed
-    wanted = plan_hash(plan(configs))
+    variants = plan(configs)
+    if sum(len(variant.jobs) for variant in variants) == 1:
+        raise UserError(
+            f"experiment={config.experiment}: it is a single training, which has neither spread nor anything to be "
+            "compared with; give its YAML seeds, folds, baselines or variants"
+        )
+    wanted = plan_hash(variants)
     name = next(iter(configs.values())).tracking.experiment
     experiment = client.get_experiment_by_name(name)
-    runs = (
-        client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"], max_results=1000)
-        if experiment
-        else []
-    )
-    roots = [
-        one for one in runs if one.data.tags.get(ROLE) in ("experiment", "repeats") and not one.data.tags.get(VARIANT)
-    ]
+    runs: list[Run] = []
+    if experiment:
+        # A run whose process was killed would be waited for in vain.
+        close_dead_runs(client, experiment.experiment_id)
+        order = ["attributes.start_time DESC"]
+        runs += client.search_runs([experiment.experiment_id], order_by=order, max_results=1000)
+    roots = [one for one in runs if one.data.tags.get(ROLE) in (EXPERIMENT, REPEATS) and PARENT not in one.data.tags]
     whole = [one for one in roots if one.info.status == "FINISHED" and one.data.tags.get(CONFIG_HASH) == wanted]
     if whole:
         return whole[0]

@@ -16,11 +16,13 @@ from stancekit.audit.run import audit
 from stancekit.config.compose import load_config, validate
 from stancekit.config.schema import MajorityConfig, TfidfConfig, TrainConfig
 from stancekit.data.dataset import Dataset, label_counts, load_dataset
+from stancekit.data.folds import refuse_torn
 from stancekit.encoders.locate import locate
 from stancekit.errors import UserError, nearest
 from stancekit.paths import home
 from stancekit.repeats.one import CONFIG, Trained, train_one
 from stancekit.repeats.plan import OWN, Variant, plan
+from stancekit.repeats.tree import rows_of
 from stancekit.tracking.store import open_store, store_uri
 
 
@@ -46,6 +48,8 @@ def run_jobs(configs: Mapping[str, TrainConfig]) -> None:
         UserError: the data, the encoder or the run to resume is bad.
         Interrupted: Ctrl-C or SIGTERM; the run is KILLED and can be resumed.
     """
+    # Files may have changed since an earlier call in the same process.
+    _load.cache_clear()
     config = next(iter(configs.values()))
     resumed = _find_unfinished(config) if config.resume else None
     if resumed:
@@ -60,7 +64,7 @@ def run_jobs(configs: Mapping[str, TrainConfig]) -> None:
     for variant in variants:
         dataset = _data(variant.config)
         _refuse_changed(resumed, variant, dataset)
-        _check(variant.config, dataset)
+        _check(variant, dataset)
         if (shown := json.dumps(dataset.fingerprints)) not in told:
             told.add(shown)
             _tell(dataset)
@@ -104,7 +108,8 @@ def _train_several(variants: list[Variant], resumed: _Unfinished | None) -> None
         resume=resumed.run_id if resumed else None,
     )
     _say("\n" + "\n".join(summary_table(summaries(variants, finished))))
-    if len(variants) == 1:
+    # The model of a fold has seen rows of the corpus's own test set, which it must not be judged by later.
+    if len(variants) == 1 and config.folds is None:
         runs = finished[variants[0].name].runs[OWN]
         best = max(runs, key=lambda trained: _dev_score(trained))
         trial = len(_data(config).train) < len(_data(config).dev) or config.model.kind != "cross_encoder"
@@ -148,14 +153,21 @@ def _load(data: str, limit: int | None, seed: int | None) -> Dataset:
     return load_dataset(DataConfig.model_validate_json(data), limit, seed)
 
 
-def _check(config: TrainConfig, dataset: Dataset) -> None:
+def _check(variant: Variant, dataset: Dataset) -> None:
     """Refuse, before anything is trained, what could not be scored afterwards."""
+    config = variant.config
     from stancekit.evaluation.behaviour import load_suite
     from stancekit.evaluation.evaluate import require_stances
     from stancekit.paths import find_file
 
-    for part, pairs in {"dev": dataset.dev, **dataset.tests}.items():
-        require_stances(pairs, part, config.evaluation)
+    scored = {"": dataset}
+    if config.folds:
+        own = [job for job in variant.jobs if job.line == OWN]
+        scored = {f"{job.key}, ": rows_of(job, _data, config) for job in own}
+        refuse_torn(list(scored.values()), config.data.disjoint)
+    for name, rows in scored.items():
+        for part, pairs in {"dev": rows.dev, **rows.tests}.items():
+            require_stances(pairs, f"{name}{part}", config.evaluation)
     if config.evaluation.behaviour:
         load_suite(find_file(config.evaluation.behaviour, "evaluation.behaviour"))
 

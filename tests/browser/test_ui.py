@@ -1,0 +1,358 @@
+"""The MLflow UI on a store of repeats and baselines, in a real browser, used as people use it.
+
+Screenshots are kept in the folder that ``STANCEKIT_SCREENSHOTS`` names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from tests.conftest import labelled_rows, spawn, write_jsonl
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from playwright.sync_api import Browser, ElementHandle, Locator, Page, Route
+
+api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+BROWSER = next(filter(None, map(shutil.which, _NAMES)), None)
+
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason=f"no browser is installed: none of {', '.join(_NAMES)} is found"
+)
+
+METRIC = "test/macro_f1"
+SEEDS = 5
+_PATIENCE = 120.0
+"""Seconds until a server or a page counts as broken: it is a bound, never waited for in full."""
+
+Shot = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Store:
+    """What was trained: a parent with its children, and where its UI is served."""
+
+    page: str
+    client: MlflowClient
+    parent: Run
+    children: list[Run]
+
+    def with_role(self, role: str) -> list[Run]:
+        return [child for child in self.children if child.data.tags["stancekit.role"] == role]
+
+    def scores(self) -> dict[str, float]:
+        return {_name(run): run.data.metrics[METRIC] for run in [self.parent, *self.children]}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> tuple[Path, str]:
+    """A home with five seeds and the baselines in its store, and the id of their parent run."""
+    base = tmp_path_factory.mktemp("ui")
+    data = write_jsonl(base / "labelled.jsonl", labelled_rows(120))
+    words = [
+        *("train", "name=demo", "data=file", f"data.path={data}", "data.disjoint=[topic]", "model=folder"),
+        *(f"model.encoder.path={tiny_encoder}", "model.input.max_length=64", "training.epochs=2"),
+        *("training.learning_rate=0.01", "training.precision=fp32", f"seeds={SEEDS}", "baselines=true"),
+        *("evaluation.behaviour=null", "evaluation.draws=100"),
+    ]
+    # One thread: the models are so small that several would only wait for each other.
+    process = spawn(words, STANCEKIT_HOME=str(base / "home"), OMP_NUM_THREADS="1")
+    output, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, output
+    parent = next(line for line in output.splitlines() if line.startswith("parent run ")).split()[2]
+    return base / "home", parent
+
+
+@pytest.fixture(scope="module")
+def store(home: tuple[Path, str]) -> Iterator[Store]:
+    """The store with its UI served; the server and its workers are gone afterwards."""
+    from mlflow import MlflowClient
+
+    folder, parent_id = home
+    log, port = folder.parent / "ui.log", _free_port()
+    # One worker answers one reader fast enough, and starts sooner than four.
+    environment = {**os.environ, "STANCEKIT_HOME": str(folder), "MLFLOW_WORKERS": "1"}
+    with log.open("w", encoding="utf-8") as stream:
+        words = [sys.executable, "-m", "stancekit", "ui", f"port={port}"]
+        server = subprocess.Popen(words, env=environment, stdout=stream, stderr=subprocess.STDOUT)
+    started = psutil.Process(server.pid)
+    try:
+        _until_answered(server, port, log)
+        link = re.search(rf"http://127\.0\.0\.1:{port}/\S*", log.read_text(encoding="utf-8"))
+        assert link, log.read_text(encoding="utf-8")
+        client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+        parent = client.get_run(parent_id)
+        children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent_id}'")
+        yield Store(link[0], client, parent, list(children))
+    finally:
+        processes = [started, *started.children(recursive=True)]
+        server.terminate()
+        _, left = psutil.wait_procs(processes, timeout=_PATIENCE / 4)
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+    assert not left, f"these processes of `stancekit ui` outlived it: {left}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _until_answered(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    begun = time.monotonic()
+    while time.monotonic() - begun < _PATIENCE:
+        connection = HTTPConnection("127.0.0.1", port, timeout=5)
+        with suppress(OSError, HTTPException):
+            connection.request("GET", "/health")
+            if connection.getresponse().status == 200:
+                return
+        connection.close()
+        with suppress(subprocess.TimeoutExpired):
+            code = server.wait(timeout=0.2)
+            pytest.fail(f"stancekit ui ended with code {code}:\n{log.read_text(encoding='utf-8')}")
+    pytest.fail(f"stancekit ui does not answer:\n{log.read_text(encoding='utf-8')}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    quiet = (
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+    )
+    flags = ["--no-sandbox", "--disable-gpu", *(f"--{flag}" for flag in quiet)]
+    with api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=BROWSER, args=flags)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    kept = os.environ.get("STANCEKIT_SCREENSHOTS")
+    folder = Path(kept) if kept else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def page(browser: Browser, store: Store) -> Iterator[Page]:
+    """A browser that was never here before, on the page that `stancekit ui` prints."""
+    context = browser.new_context(viewport={"width": 1800, "height": 1100}, locale="en-US")
+    context.set_default_timeout(_PATIENCE * 1000)
+    context.route("**/*", _only_here)
+    # The panel of MLflow's assistant stands open for newcomers and takes a third of the page.
+    context.add_init_script("localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')")
+    page = context.new_page()
+    page.goto(store.page)
+    _link(page, store.parent).wait_for()
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def shot(page: Page, screenshots: Path) -> Shot:
+    def keep(name: str) -> None:
+        page.screenshot(path=screenshots / f"{name}.png")
+
+    return keep
+
+
+def _only_here(route: Route) -> None:
+    if route.request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+        route.continue_()
+    else:
+        route.abort()
+
+
+def _name(run: Run) -> str:
+    return str(run.info.run_name)
+
+
+def _link(page: Page, run: Run) -> Locator:
+    return page.get_by_role("link", name=_name(run), exact=True)
+
+
+def _expand(page: Page, store: Store) -> None:
+    cell = page.get_by_role("gridcell").filter(has=_link(page, store.parent))
+    cell.get_by_role("button").click()
+    _link(page, store.children[0]).wait_for()
+
+
+# The cells of a table as the eye finds them: by height, then from left to right.
+_CELLS = """cells => cells
+    .map(cell => ({...cell.getBoundingClientRect().toJSON(), text: cell.innerText.trim()}))
+    .sort((a, b) => a.top - b.top || a.left - b.left)"""
+
+
+def _shown_scores(page: Page) -> dict[str, float]:
+    """Return the run names and the values of METRIC as the table shows them, from its top to its bottom."""
+    names, values = _column(page, "Run Name"), _column(page, METRIC)
+    # Before a name stands the colour of the run's dot, which nobody sees as text.
+    return {names[top].split("\n")[-1]: float(value) for top, value in values.items()}
+
+
+def _column(page: Page, heading: str) -> dict[float, str]:
+    """Return the texts beneath a heading, by height, from top to bottom."""
+    box = page.get_by_role("columnheader", name=heading, exact=True).first.bounding_box()
+    assert box
+    cells = page.get_by_role("gridcell").evaluate_all(_CELLS)
+    return {cell["top"]: cell["text"] for cell in cells if abs(cell["left"] - box["x"]) < 2}
+
+
+def test_when_the_parent_is_expanded_then_its_seeds_and_baselines_are_nested_beneath_it(
+    page: Page, store: Store, shot: Shot
+) -> None:
+    assert len(store.with_role("seed")) == SEEDS and len(store.with_role("baseline")) >= 2
+    for child in store.children:
+        assert _link(page, child).count() == 0, "children are shown before their parent is expanded"
+    shot("1_parent")
+    _expand(page, store)
+    outer = _link(page, store.parent).bounding_box()
+    for child in store.children:
+        inner = _link(page, child).bounding_box()
+        assert inner and outer and inner["x"] > outer["x"] and inner["y"] > outer["y"]
+    shot("1_parent_expanded")
+
+
+def test_when_runs_are_sorted_by_a_metric_then_the_order_is_that_of_the_metric(
+    page: Page, store: Store, shot: Shot
+) -> None:
+    # Closed, the tree would be sorted as one row; open, all its rows are.
+    _expand(page, store)
+    page.get_by_role("button", name="Sort:").click()
+    page.get_by_placeholder("Search", exact=True).fill(METRIC)
+    page.get_by_role("menuitemcheckbox", name=METRIC, exact=True).click()
+    heading = page.get_by_role("columnheader", name=METRIC, exact=True).first
+    best, worst = max(store.scores().values()), min(store.scores().values())
+    assert best > worst
+    _until_first(page, best)
+    shot("2_best_first")
+    found = _shown_scores(page)
+    assert found == pytest.approx(store.scores())
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    heading.click()
+    _until_first(page, worst)
+    shot("2_worst_first")
+    found = _shown_scores(page)
+    assert found == pytest.approx(store.scores())
+    assert list(found.values()) == sorted(found.values())
+
+
+def _until_first(page: Page, value: float) -> None:
+    """Wait until the topmost row shows this value of METRIC."""
+    first = f"""([metric, value]) => {{
+        const cells = [...document.querySelectorAll('[role=gridcell]')];
+        const shown = ({_CELLS})(cells.filter(cell => cell.getAttribute('col-id').includes('`' + metric + '`')));
+        return shown.length && Math.abs(Number(shown[0].text) - value) < 1e-9;
+    }}"""
+    page.wait_for_function(first, arg=[METRIC, value])
+
+
+# Scrolls until the metric is seen and gives the values that stand beside it. Names and values are two lists; that of
+# the names follows the other one a step behind, so that the last step is a small one.
+_BESIDE = """([values, metric]) => {
+    const link = [...document.querySelectorAll('[role=grid] a')].find(link => link.textContent === metric);
+    if (!link) { values.scrollTop += 100; return null; }
+    const top = link.parentElement.getBoundingClientRect().top;
+    const level = [...values.querySelectorAll('[role=rowgroup] > *')]
+        .filter(cell => Math.abs(cell.getBoundingClientRect().top - top) < 2);
+    if (!level.length) { values.scrollTop += 1; return null; }
+    return level.map(cell => cell.innerText);
+}"""
+
+
+def test_when_two_runs_are_compared_then_the_metrics_of_both_stand_side_by_side(
+    page: Page, store: Store, shot: Shot
+) -> None:
+    chosen = [store.with_role("seed")[0], store.with_role("baseline")[0]]
+    _expand(page, store)
+    for run in chosen:
+        page.get_by_role("row").filter(has=_link(page, run)).get_by_role("checkbox").first.click()
+    shot("3_chosen")
+    page.get_by_role("button", name="Compare", exact=True).click()
+    page.get_by_role("heading", name="Comparing 2 Runs from 1 Experiment").wait_for()
+    names = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="Run Name:")).get_by_role("cell")
+    for run in chosen:
+        names.get_by_text(_name(run), exact=True).wait_for()
+    values = page.get_by_role("grid").last
+    values.scroll_into_view_if_needed()
+    beside = page.wait_for_function(_BESIDE, arg=[_element(values), METRIC], polling=100).json_value()
+    shot("3_compared")
+    shown = dict(zip(map(str.strip, names.all_inner_texts()), map(float, beside), strict=True))
+    # The page rounds to three places.
+    assert shown == pytest.approx({_name(run): run.data.metrics[METRIC] for run in chosen}, abs=0.0006)
+
+
+def _element(locator: Locator) -> ElementHandle:
+    found = locator.element_handle()
+    assert found is not None
+    return found
+
+
+def test_when_a_run_is_opened_then_its_description_is_rendered_and_its_confusion_matrix_is_a_picture(
+    page: Page, store: Store, shot: Shot
+) -> None:
+    run = store.with_role("seed")[0]
+    _expand(page, store)
+    _link(page, run).click()
+    page.get_by_role("heading", name=_name(run), exact=True).wait_for()
+    page.get_by_role("button", name="Expand description").click()
+    page.get_by_role("columnheader", name=re.compile("macro-F1")).wait_for()
+    shot("4_description")
+    written = run.data.tags["mlflow.note.content"]
+    assert "|---" in written and "**" in written
+    text = page.get_by_role("main").inner_text()
+    assert "|---" not in text and "**" not in text, "the description is shown as raw Markdown"
+    scored = page.get_by_role("row").filter(has=page.get_by_role("cell", name="test", exact=True))
+    assert f"{run.data.metrics[METRIC]:.3f}" in scored.inner_text()
+
+    page.get_by_role("tab", name="Artifacts").click()
+    page.get_by_text("evaluation", exact=True).click()
+    page.get_by_text("test_confusion.png", exact=True).click()
+    picture = page.get_by_role("img", name="evaluation/test_confusion.png")
+    picture.wait_for()
+    page.wait_for_function("picture => picture.complete && picture.naturalWidth > 0", arg=_element(picture))
+    shot("4_confusion")
+
+
+def test_when_the_registered_model_is_opened_then_its_best_seed_is_the_champion(
+    page: Page, store: Store, shot: Shot
+) -> None:
+    page.get_by_role("link", name="Model registry").click()
+    page.get_by_role("heading", name="Registered Models").wait_for()
+    # MLflow greets newcomers here with what is new in its registry.
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    page.locator("a[href='#/models/stancekit']").click()
+    version = page.get_by_role("row").filter(has=page.get_by_role("link", name="Version 1"))
+    api.expect(version.get_by_role("status", name="champion")).to_have_text("@ champion")
+    shot("5_registered")
+    version.get_by_role("link", name="Version 1").click()
+    page.get_by_role("heading", name="Version 1").wait_for()
+    champion = store.client.get_model_version_by_alias("stancekit", "champion")
+    source = next(child for child in store.children if child.info.run_id == champion.run_id)
+    assert source in store.with_role("seed")
+    _link(page, source).wait_for()
+    shot("5_champion")
