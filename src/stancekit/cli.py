@@ -76,6 +76,8 @@ def _run(arguments: list[str]) -> None:
     jobs = expand_multirun(verb, overrides, own) if options.multirun else expand_variants(verb, overrides, own)
     # Every job is validated before the first one starts: a typo in the last must not cost the hours of the others.
     configs: dict[str, Any] = {name: load_config(verb, job, own) for name, job in jobs.items()}
+    if options.multirun and any(getattr(config, "variants", None) for config in configs.values()):
+        raise UserError("-m: the configuration has variants of its own, which are trained one by one; leave out -m")
     if options.cfg:
         for config in configs.values():
             print(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")

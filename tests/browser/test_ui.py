@@ -275,7 +275,8 @@ def _until_first(page: Page, value: float) -> None:
 # the names follows the other one a step behind, so that the last step is a small one.
 _BESIDE = """([values, metric]) => {
     const link = [...document.querySelectorAll('[role=grid] a')].find(link => link.textContent === metric);
-    if (!link) { values.scrollTop += 100; return null; }
+    const seen = link && link.getBoundingClientRect().bottom < values.getBoundingClientRect().bottom;
+    if (!seen) { values.scrollTop += 50; return null; }
     const top = link.parentElement.getBoundingClientRect().top;
     const level = [...values.querySelectorAll('[role=rowgroup] > *')]
         .filter(cell => Math.abs(cell.getBoundingClientRect().top - top) < 2);
@@ -287,7 +288,8 @@ _BESIDE = """([values, metric]) => {
 def test_when_two_runs_are_compared_then_the_metrics_of_both_stand_side_by_side(
     page: Page, store: Store, shot: Shot
 ) -> None:
-    chosen = [store.with_role("seed")[0], store.with_role("baseline")[0]]
+    # A baseline of another score, so that exchanged columns would be noticed.
+    chosen = [store.with_role("seed")[0], max(store.with_role("baseline"), key=lambda run: run.data.metrics[METRIC])]
     _expand(page, store)
     for run in chosen:
         page.get_by_role("row").filter(has=_link(page, run)).get_by_role("checkbox").first.click()
