@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import string
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,3 +24,11 @@ class Schema(BaseModel):
 def fields_of(template: str) -> set[str]:
     """Return the names in braces of a template."""
     return {field for _, field, _, _ in string.Formatter().parse(template) if field is not None}
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested values by dotted key; lists, and objects without a key, are values."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) and value else {prefix + name: value}
+    return found

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from hydra.core.override_parser.types import Quote, QuotedString
 
+from stancekit.config.base import flat
 from stancekit.config.compose import config_dir, groups, load_config
 from stancekit.config.schema import TrainConfig
 from stancekit.errors import UserError
@@ -77,17 +78,6 @@ def _yaml(group: str, choice: str) -> Iterator[tuple[str, Any]]:
     """Yield what stands in the YAML of a choice itself, by dotted key."""
     values = yaml.safe_load((config_dir() / group / f"{choice}.yaml").read_text(encoding="utf-8"))
     yield from flat({key: value for key, value in values.items() if key != "defaults"}, f"{group}.").items()
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested values by dotted key."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict) and value:
-            found |= flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
-    return found
 
 
 def _written(value: Any) -> str:

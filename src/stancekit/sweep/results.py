@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from stancekit.config.compose import groups, load_config
 from stancekit.config.schema import SweepConfig
-from stancekit.errors import UserError
+from stancekit.repeats.command import command
 from stancekit.sweep.space import Value, trial_config
-from stancekit.sweep.study import REASON, RUN, by_state, flat
+from stancekit.sweep.study import REASON, RUN, by_state
 from stancekit.sweep.trials import brief
 
 if TYPE_CHECKING:
@@ -98,32 +97,7 @@ def train_command(config: SweepConfig, values: Mapping[str, Value]) -> str:
 
     The sweep's other settings are part of it; only where they cannot be put into key=value it says so instead.
     """
-    wanted = trial_config(config, values)
-    words = [f"{key}={_word(value)}" for key, value in values.items()]
-    others = _words_of(config, set(values))
-    try:
-        whole = others is not None and load_config("train", [*others, *words]) == wanted
-    except UserError:
-        whole = False
-    command = " ".join(["stancekit train", *map(shlex.quote, [*(others or [] if whole else []), *words])])
-    return command if whole else f"{command} … with the settings that the sweep was given"
-
-
-def _words_of(config: SweepConfig, searched: set[str]) -> list[str] | None:
-    """Return the words that give the settings in which a sweep differs from `stancekit train` as it is."""
-    given = config.model_dump(mode="json", exclude={"sweep", "name"})
-    choices = groups("train")
-    words = [f"{group}={given[group]['name']}" for group in ("data", "model") if given[group]["name"] in choices[group]]
-    # What those choices leave open.
-    paths = {"data.path": given["data"]["path"], "model.encoder.path": given["model"].get("encoder", {}).get("path")}
-    words += [f"{key}={_word(path)}" for key, path in paths.items() if path is not None and key not in searched]
-    try:
-        usual = flat(load_config("train", words).model_dump(mode="json", exclude={"name"}))
-    except UserError:
-        return None
-    mine = {key: value for key, value in flat(given).items() if key not in searched}
-    return words + [f"{key}={_word(value)}" for key, value in mine.items() if key not in usual or usual[key] != value]
-
-
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if whole := command(trial_config(config, values)):
+        return whole
+    words = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
+    return f"{shlex.join(['stancekit', 'train', *words])} … with the settings that the sweep was given"

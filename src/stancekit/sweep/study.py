@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stancekit.config.base import flat
 from stancekit.config.schema import SweepConfig
 from stancekit.errors import UserError
 from stancekit.paths import home
@@ -148,14 +149,6 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
 
 def _shown(values: Mapping[str, Any], key: str) -> str:
     return repr(values[key]) if key in values else _ABSENT
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested values by dotted keys; lists are values."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {prefix + key: value}
-    return found
 
 
 def fail_unfinished(study: Study, client: MlflowClient) -> list[int]:
