@@ -77,7 +77,7 @@ def test_when_each_is_right_alone_as_often_then_the_p_of_mcnemar_is_1_and_not_mo
 
 
 def test_when_many_rows_differ_then_mcnemar_agrees_with_scipy() -> None:
-    from scipy.stats import binomtest  # type: ignore[import-untyped]
+    from scipy.stats import binomtest
 
     gold = [0] * 3000
     first = scored(gold, [0] * 1300 + [1] * 1700)

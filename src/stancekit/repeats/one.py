@@ -140,7 +140,7 @@ def train_one(
                 saved = Path(temporary) / _SAVED
                 resolved = config.model_dump(mode="json")
                 save_model(trained.model, saved, config.model, resolved, dataset.fingerprints, calibration, trace)
-                log_model(saved, dataset.dev[:2])
+                log_model(saved, dataset.dev[:2], trained.steps)
         describe(describe_run(config, dataset, reports, evaluator.behaviour, active.info.run_id))
         seconds = time.monotonic() - started
         mlflow.log_metric("seconds", seconds)

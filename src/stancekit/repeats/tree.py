@@ -123,7 +123,7 @@ def train_tree(
         lines = summaries(variants, finished)
         mlflow.log_dict(as_table(lines), SUMMARY)
         if not several:
-            _log_summary(variants[0].config, finished[variants[0].name])
+            _log_summary(variants[0].config, finished[variants[0].name], data(variants[0].config))
         configs = [variant.config for variant in variants]
         title = f"{name}: {len(variants)} variants" if several else name
         describe(describe_repeats(title, configs, [data(config) for config in configs], lines, command))
@@ -163,7 +163,7 @@ def _train_variant(
     with _parent_run(variant.config, variant.name, _tags([variant], REPEATS), resume, parent) as active:
         known = {_key(child): child for child in children(client, client.get_run(active.info.run_id))}
         found = _train_all(client, variant, data, report, say, known, active.info.run_id)
-        _log_summary(variant.config, found)
+        _log_summary(variant.config, found, data(variant.config))
         lines = summaries([variant], {variant.name: found})
         mlflow.log_dict(as_table(lines), SUMMARY)
         describe(describe_repeats(variant.name, [variant.config], [data(variant.config)], lines, ""))
@@ -251,15 +251,17 @@ def _parent_run(
     return tracked_run(config.tracking, name, tags, resume, parent, go_on)
 
 
-def _log_summary(config: TrainConfig, found: Finished) -> None:
+def _log_summary(config: TrainConfig, found: Finished, dataset: Dataset) -> None:
     """Log mean, deviation and interval of every metric, and the plots of what the runs say together."""
     import mlflow
 
     from stancekit.evaluation import figures
     from stancekit.evaluation.calibration import report as calibration_report
     from stancekit.evaluation.metrics import counts
+    from stancekit.tracking.logging import log_dataset
     from stancekit.tracking.results import EVALUATION
 
+    log_dataset(dataset)
     mlflow.log_dict(config.model_dump(mode="json"), "config.yaml")
     mlflow.log_params({"data": config.data.name, "model": config.model.name, "kind": config.model.kind})
     own = found.summaries(config)[OWN]

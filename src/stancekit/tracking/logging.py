@@ -79,6 +79,11 @@ def log_inputs(config: TrainConfig, dataset: Dataset) -> None:
     mlflow.log_dict(config.model_dump(mode="json"), "config.yaml")
     if dataset.mixed:
         mlflow.log_dict({name: asdict(count) for name, count in dataset.mixed.items()}, "mix.json")
+    log_dataset(dataset)
+
+
+def log_dataset(dataset: Dataset) -> None:
+    """Log every part of the data as an input of the active run."""
     for context, pairs in {"train": dataset.train, "dev": dataset.dev, **dataset.tests}.items():
         source = dataset.sources[context]
         log_data(pairs, source, dataset.name if source == dataset.sources["train"] else context, context)
@@ -147,11 +152,11 @@ def log_report(evaluated: Evaluated, step: int = 0) -> None:
 
 
 def metrics_of(report: Report) -> dict[str, float]:
-    """Return what a report says in numbers, by stable names; bounds of intervals for the main scores alone."""
+    """Return what a report says in numbers, by stable names; the bounds of the main score's interval alone."""
     found: dict[str, float] = {}
     for name, score in report.scores.items():
         found[name] = score.value
-        if "/" not in name:
+        if name == HEADLINE:
             found |= {f"{name}_low": score.low, f"{name}_high": score.high}
     for name, subset in report.subsets.items():
         found[f"{name}/{HEADLINE}"] = subset.scores[HEADLINE].value
@@ -179,10 +184,13 @@ def describe(text: str) -> None:
     mlflow.set_tag("mlflow.note.content", without_home(text))
 
 
-def log_model(folder: Path, example: Sequence[Pair]) -> ModelInfo:
+def log_model(folder: Path, example: Sequence[Pair], step: int = 0) -> ModelInfo:
     """Log a saved model's folder as the active run's model, with signature and input example.
 
     The folder is stored as it is and read by ``stancekit.tracking.pyfunc``: nothing in it is pickled.
+
+    Args:
+        step: the step that the run's scores were logged at: MLflow shows a model with the scores of its own step.
     """
     import mlflow
     from mlflow.models import ModelSignature
@@ -203,5 +211,6 @@ def log_model(folder: Path, example: Sequence[Pair]) -> ModelInfo:
         signature=ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs)),
         input_example=_frame(example)[["statement", "target", "holder"]],
         pip_requirements=[f"stancekit=={__version__}"],
+        step=step,
     )
     return info

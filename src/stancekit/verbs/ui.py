@@ -35,7 +35,8 @@ def run(config: UiConfig) -> None:
     print(f"MLflow UI of {uri} (Ctrl-C ends it):", flush=True)
     print(f"  http://{config.host}:{config.port}/#/{page}?workflowType=machine_learning", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    command += ["--host", config.host, "--port", str(config.port)]
+    # One worker serves a person; MLflow's four take four times as long to start.
+    command += ["--host", config.host, "--port", str(config.port), "--workers", "1"]
     # In a session of its own, so that a signal to this process alone ends the workers as well.
     # Its workers for judging language-model traces are of no use here and take 240 MB each.
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
