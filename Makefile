@@ -28,7 +28,7 @@ $(VENV)/.dev: $(VENV)/.runtime
 run: $(VENV)/.runtime
 	@echo "== the seed articles become pairs"
 	@$(BIN)/stancekit pairs input=seeds output=$(FIRST)/pairs.jsonl dropped=$(FIRST)/dropped.jsonl
-	@echo "== a first model is trained on 3,000 pairs of data/stancebank, tested on unseen topics and on the seeds"
+	@echo "== a first model is trained on data/stancebank, tested on unseen topics and on the seeds"
 	@$(BIN)/stancekit train name=first training=quick
 	@echo "== the new model labels the seed articles"
 	@$(BIN)/stancekit predict model=latest input=$(FIRST)/pairs.jsonl output=$(FIRST)/predictions.jsonl

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 from stancekit.config.compose import expand_variants, experiments_dir, load_config
 from stancekit.config.schema import TrainConfig
-from stancekit.repeats.experiment import as_markdown, question_of, read, stale
+from stancekit.repeats.experiment import as_markdown, question_of, read, readme_table, stale
 from stancekit.repeats.plan import plan
 from tests.conftest import CliRunner, labelled_rows, run_id_in, write_jsonl
 
@@ -59,12 +59,15 @@ def test_when_an_experiment_is_run_in_miniature_then_every_training_that_it_plan
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_when_an_experiment_ships_then_its_question_and_command_lead_and_its_result_is_written(experiment: str) -> None:
+def test_when_an_experiment_ships_then_its_question_and_command_lead_and_a_result_is_not_stale(experiment: str) -> None:
     lines = (experiments_dir() / f"{experiment}.yaml").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "# @package _global_" and "?" in question_of(experiments_dir() / f"{experiment}.yaml")
     assert any(line.startswith("#   stancekit train") and f"experiment={experiment}" in line for line in lines)
     measured = read(experiment)
-    assert measured is not None, f"not measured yet: stancekit train experiment={experiment}"
+    if measured is None:
+        row = next(line for line in readme_table().splitlines() if line.startswith(f"| [{experiment}]"))
+        assert "not measured yet" in row
+        return
     assert stale(measured) == [] and measured.learned
     page = (experiments_dir() / f"{experiment}.md").read_text(encoding="utf-8")
     assert page == as_markdown(measured)
