@@ -75,7 +75,7 @@ def test_when_it_is_reported_for_the_first_time_then_what_was_learned_is_asked_f
     assert again is not None and again.learned == "Much."
 
 
-def test_when_the_first_experiment_is_reported_then_the_readme_shows_its_table_without_dev(
+def test_when_an_experiment_is_reported_then_the_readme_shows_its_table_without_dev_and_the_first_one_first(
     folder: Path, cli: CliRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experiment, "FIRST_SHOWN", "spread")
@@ -83,9 +83,10 @@ def test_when_the_first_experiment_is_reported_then_the_readme_shows_its_table_w
     found = read("spread")
     assert found is not None
     lines = readme_table().splitlines()
-    line = from_table(found.table)["folder"]
-    assert lines[:3] == ["| | runs | test |", "|---|---|---|", f"| folder | 2 | {line.parts['test']['macro_f1']} |"]
-    assert lines[4].startswith("`stancekit train experiment=spread` repeats it")
+    assert [line.split("]")[0] for line in lines[2:4]] == ["| [spread", "| [other"]
+    shown = lines.index("`stancekit train experiment=spread`:")
+    line = from_table(found.table)["folder"].parts["test"]["macro_f1"]
+    assert lines[shown + 2 :] == ["| | runs | test |", "|---|---|---|", f"| folder | 2 | {line} |"]
 
 
 def test_when_an_experiment_was_not_run_then_the_command_that_runs_it_is_named(folder: Path, cli: CliRunner) -> None:

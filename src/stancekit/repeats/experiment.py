@@ -18,7 +18,7 @@ from stancekit.repeats.describe import summary_table
 from stancekit.repeats.summary import from_table
 
 FIRST_SHOWN = "baselines"
-"""The experiment whose table the README shows in full."""
+"""The experiment that the README shows first."""
 
 START, END = "<!-- results: written by `stancekit report` -->", "<!-- end of results -->"
 
@@ -154,20 +154,19 @@ def as_markdown(measured: Measured) -> str:
 
 
 def readme_table() -> str:
-    """Return the README's results: the table of the first experiment, and a line for every other one."""
-    lines: list[str] = []
-    if first := read(FIRST_SHOWN):
-        lines += [
-            *summary_table(from_table(first.table), without=["dev"]),
-            "",
-            f"`{first.command}` repeats it; macro-F1 over the three stances: mean ± standard deviation over runs "
-            "[95 % interval of the mean].",
-            "",
-        ]
-    lines += ["| experiment | question | what was learned |", "|---|---|---|"]
-    for path in sorted(experiments_dir().glob("*.yaml")):
+    """Return the README's results: a line for every experiment, and the table of each that was measured."""
+    lines = ["| experiment | question | what was learned |", "|---|---|---|"]
+    tables: list[str] = []
+    for path in sorted(experiments_dir().glob("*.yaml"), key=lambda path: (path.stem != FIRST_SHOWN, path.stem)):
         measured = read(path.stem)
         learned = measured.learned.split("\n\n")[0] if measured else "not measured yet"
         cells = [" ".join(text.replace("|", "\\|").split()) for text in (question_of(path), learned)]
         lines.append(f"| [{path.stem}](experiments/{path.name}) | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        if measured:
+            tables += ["", f"`{measured.command}`:", "", *summary_table(from_table(measured.table), without=["dev"])]
+    if tables:
+        lines += [
+            "",
+            "Macro-F1 over the three stances: mean ± standard deviation over runs [95 % interval of the mean].",
+        ]
+    return "\n".join([*lines, *tables])
