@@ -90,7 +90,9 @@ def store(home: tuple[Path, str]) -> Iterator[Store]:
         _until_answered(server, port, log)
         link = re.search(rf"http://127\.0\.0\.1:{port}/\S*", log.read_text(encoding="utf-8"))
         assert link, log.read_text(encoding="utf-8")
-        client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+        uri = f"sqlite:///{folder / 'mlflow.db'}"
+        # Both, since tests that ran before in this process may have set another registry.
+        client = MlflowClient(uri, registry_uri=uri)
         parent = client.get_run(parent_id)
         children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent_id}'")
         yield Store(link[0], client, parent, list(children))
