@@ -175,6 +175,8 @@ def expand_multirun(verb: str, words: list[str], own: Path | None = None) -> dic
 
 def expand_variants(verb: str, words: list[str], own: Path | None = None) -> dict[str, list[str]]:
     """Return the override words of every variant that the configuration names, or of the one job under no name."""
+    if "variants" not in VERB_SCHEMAS[verb].model_fields:
+        return {"": words}
     variants = getattr(load_config(verb, words, own), "variants", {})
     # A resumed run brings the variants that it was begun with.
     return {name: [*words, *further] for name, further in variants.items()} or {"": words}
