@@ -14,6 +14,14 @@ STANCES: tuple[str, ...] = get_args(Stance)
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 """The four outcomes of the system: the three stances and ``no_stance``, which is never mixed into three-way scores."""
 
+COLOURS: dict[str, str] = {
+    "supports": "#2a7f62",
+    "rules_out": "#b0413e",
+    "leaves_open": "#d8a31a",
+    "no_stance": "#8a8f98",
+}
+"""The colour of every outcome in plots and pages."""
+
 NLI_STANCES: dict[NliLabel, Stance] = {
     "entailment": "supports",
     "contradiction": "rules_out",

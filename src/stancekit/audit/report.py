@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stancekit.audit.model import Report
 from stancekit.files import whole_file
-from stancekit.labels import OUTCOMES
+from stancekit.labels import COLOURS, OUTCOMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +22,6 @@ FILES = ("report.txt", "report.json", "report.html")
 _SHOWN = 5
 _ON_PAGE = 50
 _SIGNS = {"error": "ERROR", "warning": "warn", "ok": "ok", "skipped": "-"}
-_COLOURS = {"supports": "#2a7f62", "rules_out": "#b0413e", "leaves_open": "#d8a31a", "no_stance": "#8a8f98"}
 
 
 def as_text(report: Report) -> str:
@@ -91,7 +90,7 @@ def _figures(report: Report) -> dict[str, Figure]:
     left = dict.fromkeys(report.labels, 0.0)
     for label in OUTCOMES:
         shares = {part: counts[label] / max(1, sum(counts.values())) for part, counts in report.labels.items()}
-        axes.barh(list(shares), list(shares.values()), left=list(left.values()), color=_COLOURS[label], label=label)
+        axes.barh(list(shares), list(shares.values()), left=list(left.values()), color=COLOURS[label], label=label)
         left = {part: left[part] + share for part, share in shares.items()}
     axes.invert_yaxis()
     axes.set(xlim=(0, 1), xlabel="share of the rows")

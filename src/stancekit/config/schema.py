@@ -247,6 +247,10 @@ class PredictionConfig(Schema):
     chunk_rows: Positive
 
 
+NOT_REPEATED = ("name", "resume", "tracking", "audit", "variants")
+"""Keys of a training's configuration in which two trainings can differ and still come to the same."""
+
+
 class TrainConfig(Schema):
     """``stancekit train``
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from stancekit.errors import UserError
 from stancekit.evaluation.bootstrap import drawn_scores, interval, resample
-from stancekit.evaluation.metrics import counts, score
+from stancekit.evaluation.metrics import counts, macro_f1_of_present, score
 from stancekit.evaluation.model import Score
 from stancekit.evaluation.predictions import Predictions
+from stancekit.evaluation.slices import cell_values
 from stancekit.labels import OUTCOMES, STANCES
 from stancekit.metric_names import HEADLINE
-from stancekit.pairs.model import Pair
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -304,7 +304,7 @@ def _slices(
     members: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, pair in enumerate(rows.pairs):
         for name in columns:
-            for value in _cell(pair, name):
+            for value in cell_values(pair, name):
                 members[name, value].append(number)
     found = []
     for (name, value), numbers in members.items():
@@ -322,27 +322,13 @@ def _slices(
     return tuple(sorted(found, key=lambda s: (-abs(s.difference.value), s.name, s.value)))
 
 
-def _cell(pair: Pair, name: str) -> set[str]:
-    cell = pair.column(name)
-    cells = cell if isinstance(cell, list | tuple) else [cell]
-    return {str(value) for value in cells if value is not None and str(value).strip()}
-
-
 def _slice_scores(
     side: _Side, scored: NDArray[np.int64], gold: NDArray[np.int64], groups: NDArray[np.int64], taken: NDArray[np.int64]
 ) -> _Values:
     each = [counts(gold, run[scored], groups).stances for run in side.runs]
-    exact = [float(_macro_f1_of_present(matrices.sum(axis=0))) for matrices in each]
-    drawn = [_macro_f1_of_present(np.tensordot(taken, matrices, axes=1)) for matrices in each]
+    exact = [float(macro_f1_of_present(matrices.sum(axis=0))) for matrices in each]
+    drawn = [macro_f1_of_present(np.tensordot(taken, matrices, axes=1)) for matrices in each]
     return _Values.of(exact, drawn, side)
-
-
-def _macro_f1_of_present(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean F1 of the labels that occur in the gold of each matrix, gold down, of shape (…, 3, 3)."""
-    right = np.diagonal(matrices, axis1=-2, axis2=-1)
-    gold, predicted = matrices.sum(axis=-1), matrices.sum(axis=-2)
-    f1 = np.divide(2 * right, gold + predicted, out=np.zeros_like(gold), where=gold > 0)
-    return f1.sum(axis=-1) / (gold > 0).sum(axis=-1)  # type: ignore[no-any-return]
 
 
 def _verdict(first: str, other: str, headline: Difference) -> str:

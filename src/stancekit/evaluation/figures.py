@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stancekit.labels import OUTCOMES
+from stancekit.labels import COLOURS, OUTCOMES
 from stancekit.metric_names import FURTHER_METRICS, METRICS
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from stancekit.evaluation.model import CalibrationReport, Report
 
-COLOURS = {"supports": "#2a7f62", "rules_out": "#b0413e", "leaves_open": "#d8a31a", "no_stance": "#8a8f98"}
 """The colour of every outcome."""
 
 _PLAIN, _SOFT, _DARK = "#4a6fa5", "#a9bcd8", "#1d2330"

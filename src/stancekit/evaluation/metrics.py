@@ -111,6 +111,12 @@ def _mcc(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     return _share(both, np.sqrt(spread))
 
 
+def macro_f1_of_present(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean F1 of the labels that occur in the gold of each matrix, gold down, of shape (…, 3, 3)."""
+    occurs = matrices.sum(axis=-1) > 0
+    return np.asarray(np.where(occurs, _each(matrices)[2], 0).sum(axis=-1) / occurs.sum(axis=-1))
+
+
 def _fnc(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     weights = np.zeros((len(OUTCOMES), len(OUTCOMES)))
     weights[:_NO_STANCE, :_NO_STANCE] = _RELATED

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from stancekit.evaluation import figures
 from stancekit.files import whole_file
-from stancekit.labels import OUTCOMES
+from stancekit.labels import COLOURS, OUTCOMES
 from stancekit.metric_names import FURTHER_METRICS, HEADLINE, METRICS
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def as_page(report: Report, images: Mapping[str, bytes] | None = None) -> str:
         failing=[found for found in report.behaviour if found.failures],
         mistakes=[(mistake, _weighed(mistake)) for mistake in report.mistakes[:_MISTAKES_ON_PAGE]],
         counted=_of(_MISTAKES_ON_PAGE, len(report.mistakes), "first"),
-        colours=figures.COLOURS,
+        colours=COLOURS,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stancekit.evaluation.metrics import counts
+from stancekit.evaluation.metrics import counts, macro_f1_of_present
 from stancekit.evaluation.model import Slice
 from stancekit.evaluation.predictions import Predictions
 from stancekit.labels import STANCES
@@ -77,9 +77,6 @@ def _holder(pair: Pair) -> tuple[str]:
 
 def _slice(name: str, value: str, predictions: Predictions, rows: NDArray[np.int64]) -> Slice:
     gold = predictions.gold[rows]
-    matrix = counts(gold, predictions.probabilities[rows]).stances
-    of_gold, of_predicted = matrix.sum(axis=1), matrix.sum(axis=0)
-    occurs = of_gold > 0
-    f1 = 2 * matrix.diagonal()[occurs] / (of_gold + of_predicted)[occurs]
+    f1 = macro_f1_of_present(counts(gold, predictions.probabilities[rows]).stances)
     right = predictions.predicted[rows] == gold
-    return Slice(name, value, len(rows), float(f1.mean()), float(right.mean()))
+    return Slice(name, value, len(rows), float(f1), float(right.mean()))

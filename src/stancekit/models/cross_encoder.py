@@ -12,10 +12,9 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 
 from stancekit.config.schema import CrossEncoderConfig
 from stancekit.encoders.loading import load_encoder, quiet_transformers
-from stancekit.errors import UserError
 from stancekit.labels import OUTCOMES
 from stancekit.models.base import Prediction
-from stancekit.models.inputs import render
+from stancekit.models.inputs import encode, render
 from stancekit.models.pooling import MeanPooled
 from stancekit.pairs.model import Pair
 
@@ -86,33 +85,15 @@ class CrossEncoder:
         Raises:
             UserError: a target alone is longer than the input.
         """
-        if not pairs:
-            return [], np.zeros(0, dtype=bool)
-        segments = [render(pair, self.template) for pair in pairs]
-        special = self.tokenizer.num_special_tokens_to_add(pair=True)
-        lengths = [len(ids) for ids in self._ids([target for _, target in segments])]
-        room = self.template.max_length - special
-        if max(lengths) >= room:
-            at = int(np.argmax(lengths))
-            raise UserError(
-                f"the target {pairs[at].target[:60]!r}… has {lengths[at]} tokens, but the input has room for {room} "
+
+        def refusal(at: int, tokens: int, room: int) -> str:
+            return (
+                f"the target {pairs[at].target[:60]!r}… has {tokens} tokens, but the input has room for {room} "
                 "in all; expected a short noun phrase"
             )
-        encoded = self.tokenizer(
-            [statement for statement, _ in segments],
-            [target for _, target in segments],
-            truncation="only_first",
-            max_length=self.template.max_length,
-        )
-        names = list(encoded.keys())
-        inputs = [{name: encoded[name][i] for name in names} for i in range(len(pairs))]
-        whole = [len(ids) for ids in self._ids([statement for statement, _ in segments])]
-        truncated = np.array([w + t > room for w, t in zip(whole, lengths, strict=True)])
-        return inputs, truncated
 
-    def _ids(self, texts: list[str]) -> list[list[int]]:
-        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-        return ids
+        segments = [render(pair, self.template) for pair in pairs]
+        return encode(self.tokenizer, segments, self.template.max_length, refusal)
 
     def predict(self, pairs: Sequence[Pair], batch_size: int) -> Prediction:
         """Return the outcome probabilities of every pair; batches are grouped by length, the order is restored."""

@@ -19,6 +19,7 @@ from stancekit.encoders.loading import load_encoder, quiet_transformers
 from stancekit.errors import UserError
 from stancekit.labels import NLI_STANCES, OUTCOMES, NliLabel
 from stancekit.models.base import Prediction
+from stancekit.models.inputs import encode
 from stancekit.models.saved import MANIFEST
 from stancekit.pairs.model import Pair
 
@@ -113,24 +114,15 @@ class ZeroShotNli:
         return Prediction(rows, truncated)
 
     def _encode(self, pairs: Sequence[Pair]) -> tuple[list[dict[str, list[int]]], NDArray[np.bool_]]:
-        premises, hypotheses = map(
-            list, zip(*(premise_and_hypothesis(pair, self._config) for pair in pairs), strict=True)
-        )
-        room = self._config.max_length - self._tokenizer.num_special_tokens_to_add(pair=True)
-        asked = self._lengths(hypotheses)
-        if max(asked) >= room:
-            at = int(np.argmax(asked))
-            raise UserError(
-                f"the hypothesis {hypotheses[at][:60]!r}… has {asked[at]} tokens, but the input has room for {room} "
+        segments = [premise_and_hypothesis(pair, self._config) for pair in pairs]
+
+        def refusal(at: int, tokens: int, room: int) -> str:
+            return (
+                f"the hypothesis {segments[at][1][:60]!r}… has {tokens} tokens, but the input has room for {room} "
                 "in all; expected a target that is a short noun phrase"
             )
-        encoded = self._tokenizer(premises, hypotheses, truncation="only_first", max_length=self._config.max_length)
-        inputs = [{name: encoded[name][i] for name in encoded} for i in range(len(pairs))]
-        given = self._lengths(premises)
-        return inputs, np.array([p + h > room for p, h in zip(given, asked, strict=True)])
 
-    def _lengths(self, texts: list[str]) -> list[int]:
-        return [len(ids) for ids in self._tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
+        return encode(self._tokenizer, segments, self._config.max_length, refusal)
 
 
 def premise_and_hypothesis(pair: Pair, config: ZeroShotConfig) -> tuple[str, str]:

@@ -12,11 +12,8 @@ from hydra.core.override_parser.types import Quote, QuotedString
 
 from stancekit.config.base import flat
 from stancekit.config.compose import config_dir, groups, load_config
-from stancekit.config.schema import TrainConfig
+from stancekit.config.schema import NOT_REPEATED, TrainConfig
 from stancekit.errors import UserError
-
-NOT_REPEATED = ("name", "resume", "tracking", "audit", "variants")
-"""What can differ between two trainings that come to the same."""
 
 _PLAIN = re.compile(r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z_/][\w./-]*")
 _LEFT_OPEN = "???"

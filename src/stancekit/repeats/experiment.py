@@ -10,10 +10,9 @@ from typing import Any
 
 from stancekit.config.base import flat
 from stancekit.config.compose import expand_variants, experiments_dir, load_config
-from stancekit.config.schema import TrainConfig
+from stancekit.config.schema import NOT_REPEATED, TrainConfig
 from stancekit.errors import UserError, nearest
 from stancekit.files import whole_file
-from stancekit.repeats.command import NOT_REPEATED
 from stancekit.repeats.describe import summary_table
 from stancekit.repeats.summary import from_table
 

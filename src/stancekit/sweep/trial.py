@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from stancekit.config.schema import TrainConfig
 from stancekit.errors import UserError
 from stancekit.pairs.model import Pair
 from stancekit.sweep.space import Value
+from stancekit.terminal import say
 from stancekit.tracking.results import ROLE
 
 _STATE = "stancekit.state"
@@ -70,14 +70,6 @@ Message = Began | Evaluated | Ended
 
 class _Pruned(Exception):
     """The trial is not worth going on with."""
-
-
-def say(line: str) -> None:
-    """Print a line; a reader that has gone (``| head``) stops nothing."""
-    try:
-        print(line, flush=True)
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
 def carry_out(task: Task, connection: Connection[Message, bool]) -> None:

@@ -18,7 +18,8 @@ from stancekit.data.dataset import Dataset
 from stancekit.errors import UserError
 from stancekit.sweep.space import Value, distributions, trial_config
 from stancekit.sweep.study import REASON, RUN, end_run, fail_unfinished, folder_of, next_sampler
-from stancekit.sweep.trial import Began, Ended, Evaluated, Message, Task, carry_out, say
+from stancekit.sweep.trial import Began, Ended, Evaluated, Message, Task, carry_out
+from stancekit.terminal import say
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

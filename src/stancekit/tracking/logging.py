@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from stancekit import __version__
 from stancekit.audit.model import Report as AuditReport
 from stancekit.audit.report import write_report as write_audit
-from stancekit.config.schema import TrainConfig
+from stancekit.config.schema import NOT_REPEATED, TrainConfig
 from stancekit.data.dataset import Dataset
 from stancekit.evaluation.evaluate import Evaluated
 from stancekit.evaluation.model import Behaviour, Report
@@ -30,12 +30,10 @@ from stancekit.tracking.store import MODEL_ARTIFACT
 if TYPE_CHECKING:
     from mlflow.models.model import ModelInfo
 
-_NOT_HASHED = ("name", "resume", "tracking", "audit", "variants")
-
 
 def config_hash(config: TrainConfig) -> str:
     """Return 16 hexadecimal digits that change with whatever can change the result of training."""
-    values = config.model_dump(mode="json", exclude=set(_NOT_HASHED))
+    values = config.model_dump(mode="json", exclude=set(NOT_REPEATED))
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 

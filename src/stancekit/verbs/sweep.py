@@ -26,8 +26,8 @@ from stancekit.sweep.study import (
     settings_of,
     use_pruner,
 )
-from stancekit.sweep.trial import say
 from stancekit.sweep.trials import Trials
+from stancekit.terminal import say
 from stancekit.tracking.results import ROLE
 from stancekit.tracking.runs import tracked_run
 from stancekit.tracking.store import open_store, store_uri

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from stancekit.paths import home
 from stancekit.repeats.one import CONFIG, Trained, train_one
 from stancekit.repeats.plan import OWN, Variant, plan
 from stancekit.repeats.tree import rows_of
+from stancekit.terminal import say
 from stancekit.tracking.store import open_store, store_uri
 
 
@@ -79,7 +79,7 @@ def _train_single(config: TrainConfig, variant: Variant, resumed: _Unfinished | 
     trained = train_one(
         variant.jobs[0],
         dataset,
-        _say,
+        say,
         audit=_audited(config, dataset),
         name=config.name,
         run_id=resumed.run_id if resumed else None,
@@ -87,10 +87,10 @@ def _train_single(config: TrainConfig, variant: Variant, resumed: _Unfinished | 
     # Fewer rows to learn from than to test on is a trial, as training=debug is.
     trial = len(dataset.train) < len(dataset.dev) or config.model.kind != "cross_encoder"
     _register(config, trained, eligible=not trial)
-    _say(f"run:    {trained.run_id} in {store_uri(config.tracking)}")
+    say(f"run:    {trained.run_id} in {store_uri(config.tracking)}")
     if config.tracking.models:
-        _say(f"use it: stancekit predict model={trained.run_id} input=… output=…")
-    _say("see it: stancekit ui")
+        say(f"use it: stancekit predict model={trained.run_id} input=… output=…")
+    say("see it: stancekit ui")
 
 
 def _train_several(variants: list[Variant], resumed: _Unfinished | None) -> None:
@@ -102,20 +102,20 @@ def _train_several(variants: list[Variant], resumed: _Unfinished | None) -> None
     run_id, finished = train_tree(
         variants,
         _data,
-        _say,
+        say,
         audit=_audited(config, _data(config)),
         command=command,
         resume=resumed.run_id if resumed else None,
     )
-    _say("\n" + "\n".join(summary_table(summaries(variants, finished))))
+    say("\n" + "\n".join(summary_table(summaries(variants, finished))))
     # The model of a fold has seen rows of the corpus's own test set, which it must not be judged by later.
     if len(variants) == 1 and config.folds is None:
         runs = finished[variants[0].name].runs[OWN]
         best = max(runs, key=lambda trained: _dev_score(trained))
         trial = len(_data(config).train) < len(_data(config).dev) or config.model.kind != "cross_encoder"
         _register(config, best, eligible=not trial)
-    _say(f"run:    {run_id} in {store_uri(config.tracking)}")
-    _say("see it: stancekit ui")
+    say(f"run:    {run_id} in {store_uri(config.tracking)}")
+    say("see it: stancekit ui")
 
 
 def _dev_score(trained: Trained) -> float:
@@ -136,7 +136,7 @@ def _register(config: TrainConfig, trained: Trained, eligible: bool) -> None:
     version = register(client, config.tracking, trained.run_id)
     dev = trained.predictions[DEV]
     _, said = promote(client, config.tracking, version, dev, config.evaluation, eligible)
-    _say(f"\n{said}")
+    say(f"\n{said}")
 
 
 def _data(config: TrainConfig) -> Dataset:
@@ -173,22 +173,22 @@ def _check(variant: Variant, dataset: Dataset) -> None:
 
 
 def _tell(dataset: Dataset) -> None:
-    _say(f"data: {dataset.sources['train']}")
+    say(f"data: {dataset.sources['train']}")
     for name, pairs in {"train": dataset.train, "dev": dataset.dev, **dataset.tests}.items():
         counts = ", ".join(f"{label} {count}" for label, count in label_counts(pairs).items())
-        _say(f"  {name:<9} {len(pairs):>6} pairs ({counts})")
+        say(f"  {name:<9} {len(pairs):>6} pairs ({counts})")
     for reason, count in dataset.parts.left_out.items():
-        _say(f"  left out: {count} rows {reason}")
+        say(f"  left out: {count} rows {reason}")
     if dataset.removed:
-        _say(f"  removed from train, because dev or test holds them too: {dataset.removed}")
+        say(f"  removed from train, because dev or test holds them too: {dataset.removed}")
     for name, mixed in dataset.mixed.items():
-        _say(f"  mixed in from {name}: {mixed}")
+        say(f"  mixed in from {name}: {mixed}")
 
 
 def _audited(config: TrainConfig, dataset: Dataset) -> AuditReport:
     report = audit(config.data, dataset.parts, config.audit, config.model)
     for found in report.errors:
-        _say(f"audit: {found.check}: {found.message}")
+        say(f"audit: {found.check}: {found.message}")
     if config.audit.strict and report.errors:
         raise UserError(f"audit.strict=true: {len(report.errors)} errors in {report.path}; see `stancekit audit`")
     return report
@@ -226,11 +226,3 @@ def _resumed(values: dict[str, Any], run_id: str) -> TrainConfig:
     config = validate("train", {**values, "resume": run_id})
     assert isinstance(config, TrainConfig)
     return config
-
-
-def _say(line: str) -> None:
-    try:
-        print(line, flush=True)
-    except BrokenPipeError:
-        # Whoever read along has gone (`| head`); the training goes on without them.
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
