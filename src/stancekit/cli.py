@@ -24,9 +24,16 @@ VERBS: dict[str, tuple[str, str]] = {
     "audit": ("stancekit.verbs.audit", "look for leaks, shortcuts, copies and doubtful labels in labelled pairs"),
     "annotate": ("stancekit.verbs.annotate", "give pairs to people to label, and take their labels back"),
     "predict": ("stancekit.verbs.predict", "label rows or articles in bulk"),
+    "fetch": ("stancekit.verbs.fetch", "bring the encoder of a shipped model into the cache"),
+    "pool": ("stancekit.verbs.pool", "make many unlabelled pairs of labelled ones, for a teacher to label"),
+    "export": ("stancekit.verbs.export", "write a model into a folder, whole or as a delta on its encoder"),
+    "card": ("stancekit.verbs.card", "write the model card of what ships"),
     "ui": ("stancekit.verbs.ui", "open the MLflow UI on the project's own store"),
 }
 """Every verb with the module whose ``run(config)`` does the work, imported only when the verb is called."""
+
+POSITIONAL = {"fetch": "model"}
+"""The key that a verb's first word gives the value of where it has no ``=``: ``stancekit fetch base``."""
 
 
 def _usage() -> str:
@@ -46,11 +53,12 @@ def _verb_help(verb: str) -> str:
     from stancekit.config.compose import config_dir, groups
 
     text = (config_dir() / f"{verb}.yaml").read_text(encoding="utf-8")
+    word = f" [{POSITIONAL[verb].upper()}]" if verb in POSITIONAL else ""
     body = text.split("_self_", 1)[1].partition("\n")[2]
     body = "\n".join(line for line in body.splitlines() if not line.startswith("  - ")).strip()
     choices = "\n".join(f"  {group}={' | '.join(names) or '…'}" for group, names in groups(verb).items())
     return (
-        f"stancekit {verb}: {VERBS[verb][1]}\n\nusage: stancekit {verb} [key=value …]\n\n"
+        f"stancekit {verb}: {VERBS[verb][1]}\n\nusage: stancekit {verb}{word} [key=value …]\n\n"
         f"keys (??? must be given):\n{body}\n\ngroups:\n{choices}\n\nAll keys with their values: stancekit {verb} --cfg"
     )
 
@@ -66,6 +74,8 @@ def _run(arguments: list[str]) -> None:
     if verb not in VERBS:
         raise UserError(f"no verb '{verb}'{nearest(verb, VERBS)} (verbs: {', '.join(VERBS)})")
     options, overrides = _options(words)
+    if verb in POSITIONAL and overrides and "=" not in overrides[0]:
+        overrides[0] = f"{POSITIONAL[verb]}={overrides[0]}"
     if options.help:
         print(_verb_help(verb))
         return

@@ -36,6 +36,16 @@ def home() -> Path:
     return Path(platformdirs.user_data_dir("stancekit", appauthor=False))
 
 
+def cache() -> Path:
+    """Return the absolute folder of what was fetched and can be fetched again.
+
+    ``STANCEKIT_CACHE`` if set, else the user's cache folder.
+    """
+    if given := os.environ.get("STANCEKIT_CACHE"):
+        return Path(given).expanduser().resolve()
+    return Path(platformdirs.user_cache_dir("stancekit", appauthor=False))
+
+
 def find_file(name: str, what: str) -> Path:
     """Return the path of an existing file or folder; relative names count from the working folder, then what ships.
 

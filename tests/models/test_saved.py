@@ -196,8 +196,8 @@ def test_when_a_file_is_missing_then_it_is_named(saved: Path) -> None:
     [
         ({"labels": []}, r"has no label names \('labels'\); expected supports, rules_out, leaves_open, no_stance"),
         ({"labels": ["rules_out", "supports", "leaves_open", "no_stance"]}, r"the labels in .* are \['rules_out'"),
-        ({"format": 1}, "has format 1; this version reads 2"),
-        ({"format": 99}, "has format 99; this version reads 2"),
+        ({"format": 1}, "has format 1; this version reads 2 and 3"),
+        ({"format": 99}, "has format 99; this version reads 2 and 3"),
         ({"model": {"kind": "majority"}}, "majority.name: Field required"),
     ],
 )

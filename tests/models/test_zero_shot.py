@@ -249,6 +249,7 @@ def test_when_a_name_is_no_nli_model_then_it_is_left_to_others(tmp_path: Path) -
     (tmp_path / "empty").mkdir()
     for name in (
         "default",
+        "champion",
         "latest",
         "0" * 32,
         "models:/stance@champion",

@@ -72,7 +72,7 @@ class Registry:
         return said
 
     def champion(self) -> str | None:
-        """Return the version behind ``model=default``."""
+        """Return the version behind ``model=champion``."""
         found: str | None = self.client.get_registered_model("stancekit").aliases.get("champion")
         return None if found is None else str(found)
 
@@ -86,18 +86,18 @@ def registry(tmp_path: Path) -> Registry:
 def champion(registry: Registry) -> str:
     """The version that holds the alias, whose predictions on dev are bad."""
     version = registry.add(BAD)
-    assert registry.promote(version, BAD) == f"stancekit version {version} is now the champion: model=default"
+    assert registry.promote(version, BAD) == f"stancekit version {version} is now the champion: model=champion"
     return version
 
 
 def test_when_the_champion_is_promoted_again_then_it_is_said_to_be_it(registry: Registry, champion: str) -> None:
     said = registry.promote(champion, BAD, rule="never")
-    assert said == f"stancekit version {champion} is the champion already: model=default"
+    assert said == f"stancekit version {champion} is the champion already: model=champion"
 
 
 def test_when_a_baseline_or_trial_comes_first_then_there_is_no_champion(registry: Registry) -> None:
     said = registry.promote(registry.add(GOOD), GOOD, eligible=False)
-    assert said.endswith("was registered; model=default is unchanged (a baseline or a trial run)")
+    assert said.endswith("was registered; model=champion is unchanged (a baseline or a trial run)")
     assert registry.champion() is None
 
 
@@ -121,7 +121,7 @@ def test_when_a_version_is_clearly_better_on_the_same_dev_rows_then_it_takes_ove
 ) -> None:
     better = registry.add(GOOD)
     said = registry.promote(better, GOOD)
-    assert f"now the champion: model=default (on dev: this one is better than version {champion} by " in said
+    assert f"now the champion: model=champion (on dev: this one is better than version {champion} by " in said
     worse = registry.add(BAD)
     assert f"(on dev: version {better} is better than this one by " in registry.promote(worse, BAD)
     assert registry.champion() == better

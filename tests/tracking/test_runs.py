@@ -149,7 +149,7 @@ def test_when_the_model_is_read_back_then_mlflow_and_stancekit_give_the_same_pro
     assert without_holder.stance[0] in OUTCOMES
 
 
-@pytest.mark.parametrize("name", ["default", "latest", "runs:/{run}/model", "models:/stancekit@champion", "{run}"])
+@pytest.mark.parametrize("name", ["champion", "latest", "runs:/{run}/model", "models:/stancekit@champion", "{run}"])
 def test_when_a_model_is_named_in_any_way_then_it_is_the_same_folder(
     shared: tuple[Run, MlflowClient], name: str
 ) -> None:
@@ -159,8 +159,8 @@ def test_when_a_model_is_named_in_any_way_then_it_is_the_same_folder(
 
 
 def test_when_there_is_no_champion_then_the_error_says_which_command_trains_one() -> None:
-    with pytest.raises(UserError, match=r"model=default: no model is registered .* train one with: stancekit train"):
-        find_model("default", TRACKING)
+    with pytest.raises(UserError, match=r"model=champion: no model registered .* train one with: stancekit train"):
+        find_model("champion", TRACKING)
 
 
 @pytest.mark.parametrize(
@@ -355,7 +355,7 @@ def test_when_whoever_reads_along_goes_away_then_training_goes_on(tiny_overrides
 def test_when_the_model_logged_is_a_baseline_then_the_same_verb_records_it(cli: CliRunner, labelled_file: Path) -> None:
     said = cli("train", "data=file", f"data.path={labelled_file}", "data.disjoint=[topic]", "model=tfidf")
     assert re.search(r"^run [0-9a-f]{32} \(tfidf-[0-9a-f]{6}\)$", said, re.MULTILINE)
-    assert "version 1 was registered; model=default is unchanged (a baseline or a trial run)" in said
+    assert "version 1 was registered; model=champion is unchanged (a baseline or a trial run)" in said
     assert load_model(find_model("latest", TRACKING)).config.kind == "tfidf"
 
 

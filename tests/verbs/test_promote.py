@@ -32,7 +32,7 @@ def champion(bridges: Bridges, own: str) -> tuple[str, str] | None:
 
 def test_when_there_is_no_champion_then_the_first_becomes_it(cli: CliRunner, registry: Bridges, own: str) -> None:
     run_id = registry.run("weak")
-    assert "version 1 is now the champion: model=default\n" in cli("promote", f"run={run_id}", own)
+    assert "version 1 is now the champion: model=champion\n" in cli("promote", f"run={run_id}", own)
     assert champion(registry, own) == ("1", run_id)
 
 
@@ -42,7 +42,7 @@ def test_when_a_run_is_shown_to_be_better_then_it_takes_over_and_the_reason_is_s
     weak, honest = registry.run("weak"), registry.run("honest")
     cli("promote", f"run={weak}", own)
     said = cli("promote", f"run={honest}", own)
-    assert "version 2 is now the champion: model=default (on dev: this one is better than version 1 by " in said
+    assert "version 2 is now the champion: model=champion (on dev: this one is better than version 1 by " in said
     assert champion(registry, own) == ("2", honest)
 
 
@@ -52,7 +52,7 @@ def test_when_a_run_is_worse_then_it_is_refused_and_the_alias_stays(
     weak, honest = registry.run("weak"), registry.run("honest")
     cli("promote", f"run={honest}", own)
     said = cli("promote", f"run={weak}", own, code=2)
-    assert f"run={weak}: " in said and "model=default is unchanged (on dev: version 1 is better than this one" in said
+    assert f"run={weak}: " in said and "model=champion is unchanged (on dev: version 1 is better than this one" in said
     assert champion(registry, own) == ("1", honest)
 
 
@@ -77,7 +77,7 @@ def test_when_it_is_forced_then_a_worse_run_takes_over_under_the_version_that_it
     weak, honest = registry.run("weak"), registry.run("honest")
     cli("promote", f"run={honest}", own)
     cli("promote", f"run={weak}", own, code=2)
-    assert "version 2 is now the champion: model=default" in cli("promote", f"run={weak}", "force=true", own)
+    assert "version 2 is now the champion: model=champion" in cli("promote", f"run={weak}", "force=true", own)
     assert champion(registry, own) == ("2", weak)
     assert len(registry.client.search_model_versions(f"name = '{own.partition('=')[2]}'")) == 2
 
@@ -87,7 +87,7 @@ def test_when_the_champion_is_promoted_again_then_it_stays_and_that_is_no_mistak
 ) -> None:
     run_id = registry.run("honest")
     cli("promote", f"run={run_id}", own)
-    assert "version 1 is the champion already: model=default" in cli("promote", f"run={run_id}", own)
+    assert "version 1 is the champion already: model=champion" in cli("promote", f"run={run_id}", own)
 
 
 def test_when_a_parent_is_promoted_then_its_best_child_is(cli: CliRunner, registry: Bridges, own: str) -> None:

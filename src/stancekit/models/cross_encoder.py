@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +14,10 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 from stancekit.config.schema import CrossEncoderConfig
 from stancekit.encoders.loading import load_encoder, quiet_transformers
 from stancekit.labels import OUTCOMES
+from stancekit.models.adapting import keep_layers
 from stancekit.models.base import Prediction
+from stancekit.models.delta import FILE as DELTA
+from stancekit.models.delta import DeltaConfig, DeltaSize, read_delta, write_delta
 from stancekit.models.inputs import encode, render
 from stancekit.models.pooling import MeanPooled
 from stancekit.pairs.model import Pair
@@ -39,11 +43,12 @@ class CrossEncoder:
         """Return an untrained cross-encoder on the configured encoder; its head is drawn from torch's generator.
 
         Raises:
-            UserError: the encoder cannot be found or its hash is wrong.
+            UserError: the encoder cannot be found, its hash is wrong, or it lacks a layer that is to be kept.
         """
         dropout = {"hidden_dropout_prob": config.dropout, "attention_probs_dropout_prob": config.dropout}
         if config.pooling == "mean":
             encoder, tokenizer = load_encoder(AutoModel, config.encoder, **dropout)
+            keep_layers(encoder, config)
             network = MeanPooled(encoder, config.dropout)
         else:
             network, tokenizer = load_encoder(
@@ -54,8 +59,7 @@ class CrossEncoder:
                 label2id={label: i for i, label in enumerate(OUTCOMES)},
                 **dropout,
             )
-        if config.freeze_word_embeddings:
-            network.get_input_embeddings().weight.requires_grad_(False)
+            keep_layers(network.base_model, config)
         return cls(network, tokenizer, config)
 
     @classmethod
@@ -70,12 +74,45 @@ class CrossEncoder:
                 folder, use_safetensors=True, trust_remote_code=False, local_files_only=True
             )
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        return cls(network.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer, config)
+        return cls(network, tokenizer, config)._ready()
+
+    @classmethod
+    def read_delta(cls, folder: Path, config: CrossEncoderConfig) -> Self:
+        """Return the cross-encoder that ``write_delta`` left in a folder, built anew on its encoder.
+
+        Raises:
+            UserError: the encoder cannot be used, or the delta is broken or one for another encoder.
+        """
+        model = cls.from_encoder(config)
+        model.network.load_state_dict(read_delta(folder / DELTA, model.network.state_dict(), model._drawn()))
+        return model._ready()
+
+    def _ready(self) -> Self:
+        self.network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+        return self
+
+    def _drawn(self) -> set[str]:
+        """Return the names of the weights that are drawn at random where the encoder's file does not have them."""
+        base = next(name for name, part in self.network.named_modules() if part is self.network.base_model)
+        # A pooler belongs to the encoder's architecture, but not every encoder was saved with one.
+        given = re.compile(rf"{re.escape(base)}\.(?!pooler\.)")
+        return {name for name in self.network.state_dict() if not given.match(name)}
 
     def write(self, folder: Path) -> None:
         """Write safetensors, configuration and tokenizer."""
         self.network.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+
+    def write_delta(self, folder: Path, config: CrossEncoderConfig, delta: DeltaConfig) -> DeltaSize:
+        """Write what differs from the network that ``from_encoder`` gives; the tokenizer stays the encoder's.
+
+        Raises:
+            UserError: the encoder cannot be found, or the model is not one of that encoder.
+        """
+        untuned = type(self).from_encoder(config)
+        return write_delta(
+            untuned.network.state_dict(), self.network.state_dict(), folder / DELTA, delta, untuned._drawn()
+        )
 
     def encode(self, pairs: Sequence[Pair]) -> tuple[list[dict[str, list[int]]], np.ndarray[Any, Any]]:
         """Return the model's inputs for every pair, unpadded, and whether its statement was cut.

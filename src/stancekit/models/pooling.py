@@ -50,6 +50,11 @@ class MeanPooled(torch.nn.Module):
         """Where the weights lie."""
         return self.head.weight.device
 
+    @property
+    def base_model(self) -> Any:
+        """The encoder, by the name that transformers' own classifiers have for it."""
+        return self.encoder
+
     def get_input_embeddings(self) -> torch.nn.Module:
         """Return the table of word embeddings."""
         found: torch.nn.Module = self.encoder.get_input_embeddings()

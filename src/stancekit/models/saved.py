@@ -1,7 +1,8 @@
 """A saved model: one folder that says all that is needed to use it, and from which nothing is executed.
 
 ``stancekit.json`` lists the label names, the configuration of the model (its input template included), the fingerprints
-of the data, the versions and the hash of every other file.
+of the data, the versions and the hash of every other file. Of a cross-encoder the folder holds the whole weights, or
+only their difference from those of the encoder that the manifest calls its base.
 """
 
 from __future__ import annotations
@@ -12,23 +13,39 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from stancekit.config.schema import CrossEncoderConfig, ModelConfig, Precision, ZeroShotConfig
+from stancekit.config.schema import (
+    CrossEncoderConfig,
+    EncoderConfig,
+    HubEncoder,
+    ModelConfig,
+    Precision,
+    ZeroShotConfig,
+)
 from stancekit.data.trace import FILE as TRACE
 from stancekit.data.trace import Trace
+from stancekit.encoders.locate import WEIGHTS, locate
 from stancekit.errors import UserError
 from stancekit.files import sha256_of
 from stancekit.labels import OUTCOMES
 from stancekit.models.base import StanceModel
 from stancekit.models.calibration import Calibrated, Calibration
+from stancekit.models.delta import FILE as DELTA
+from stancekit.models.delta import DeltaConfig, DeltaSize
+
+if TYPE_CHECKING:
+    from stancekit.models.cross_encoder import CrossEncoder
 
 MANIFEST = "stancekit.json"
 CONFIG = "config.yaml"
-FORMAT = 2
+FORMAT = 3
+_READ = (2, FORMAT)
+"""Format 2 knew no deltas."""
+
 _VERSIONS = ("stancekit", "torch", "transformers", "tokenizers", "scikit-learn", "numpy")
 
 
@@ -55,7 +72,8 @@ def save_model(
     data: Mapping[str, str],
     calibration: Calibration | None = None,
     trace: Trace | None = None,
-) -> None:
+    delta: DeltaConfig | None = None,
+) -> DeltaSize | None:
     """Write a model into a new folder: its files, the resolved configuration and the manifest with all hashes.
 
     Args:
@@ -63,9 +81,24 @@ def save_model(
         data: the fingerprint of every part of the data.
         calibration: what makes the model's probabilities mean what they say; applied when the model is loaded.
         trace: what the model was trained on, as hashes.
+        delta: for a cross-encoder, to write only what differs from its encoder, which is then needed to read it.
+
+    Returns:
+        What the delta takes and loses; None for a model written whole.
+
+    Raises:
+        UserError: the encoder of a delta cannot be found, or is not the model's.
     """
     folder.mkdir(parents=True)
-    model.write(folder)
+    base, size = None, None
+    if delta is None:
+        model.write(folder)
+    else:
+        from stancekit.models.cross_encoder import CrossEncoder
+
+        assert isinstance(model, CrossEncoder) and isinstance(config, CrossEncoderConfig)
+        base = {"name": config.encoder.name, "sha256": _weights_sha256(config.encoder)}
+        size = model.write_delta(folder, config, delta)
     if trace is not None:
         trace.write(folder)
     (folder / CONFIG).write_text(yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True), encoding="utf-8")
@@ -73,12 +106,14 @@ def save_model(
         "format": FORMAT,
         "labels": list(OUTCOMES),
         "model": config.model_dump(mode="json"),
+        "base": base,
         "calibration": calibration.as_dict() if calibration else None,
         "data": dict(data),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _VERSIONS}},
         "sha256": {path.name: sha256_of(path) for path in sorted(folder.iterdir())},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return size
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -101,8 +136,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise UserError(f"model: '{path}' has no label names ('labels'); expected {', '.join(OUTCOMES)}")
     if manifest["labels"] != list(OUTCOMES):
         raise UserError(f"model: the labels in '{path}' are {manifest['labels']}; expected {list(OUTCOMES)}")
-    if manifest.get("format") != FORMAT:
-        raise UserError(f"model: '{path}' has format {manifest.get('format')!r}; this version reads {FORMAT}")
+    if manifest.get("format") not in _READ:
+        read = " and ".join(map(str, _READ))
+        raise UserError(f"model: '{path}' has format {manifest.get('format')!r}; this version reads {read}")
     hashes = manifest.get("sha256") or {}
     if unknown := sorted({path.name for path in folder.iterdir()} - {*hashes, MANIFEST}):
         raise UserError(f"model: '{path}' has no hash of '{unknown[0]}'; expected one for every file in the folder")
@@ -118,14 +154,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def load_model(folder: Path, precision: Precision = "fp32") -> SavedModel:
-    """Return the model in a folder, calibrated if it was saved so.
+def load_model(folder: Path, precision: Precision = "fp32", calibrated: bool = True) -> SavedModel:
+    """Return the model in a folder, calibrated if it was saved so; the encoder of a delta may have to be fetched.
 
     Args:
         precision: what a transformer computes in.
+        calibrated: False for a model that gives its probabilities as they come, and can be saved anew.
 
     Raises:
-        UserError: as ``read_manifest``, or the manifest's model configuration or calibration is not valid.
+        UserError: as ``read_manifest``; the manifest's model configuration or calibration is not valid; or the encoder
+            of a delta cannot be had or is another one.
     """
     manifest = read_manifest(folder)
     try:
@@ -137,10 +175,9 @@ def load_model(folder: Path, precision: Precision = "fp32") -> SavedModel:
         ) from error
     model: StanceModel
     if isinstance(config, CrossEncoderConfig):
-        from stancekit.models.cross_encoder import CrossEncoder
         from stancekit.models.precision import use_bf16
 
-        cross_encoder = CrossEncoder.read(folder, config)
+        cross_encoder = _read_cross_encoder(folder, config, manifest.get("base"))
         cross_encoder.bf16 = use_bf16(precision)
         model = cross_encoder
     elif isinstance(config, ZeroShotConfig):
@@ -156,7 +193,39 @@ def load_model(folder: Path, precision: Precision = "fp32") -> SavedModel:
         calibration = None if given is None else Calibration.from_dict(given)
     except (TypeError, ValueError) as error:
         raise UserError(f"model: '{folder / MANIFEST}': calibration: {error}") from error
-    if calibration is not None:
+    if calibration is not None and calibrated:
         model = Calibrated(model, calibration)
     trace = Trace.read(folder) if (folder / TRACE).is_file() else None
     return SavedModel(model, config, manifest, folder, calibration, trace)
+
+
+def _read_cross_encoder(folder: Path, config: CrossEncoderConfig, base: Any) -> CrossEncoder:
+    """Return the cross-encoder in a folder; ``base`` is what the manifest says of the encoder of a delta."""
+    from stancekit.models.cross_encoder import CrossEncoder
+
+    if base is None and not (folder / DELTA).exists():
+        return CrossEncoder.read(folder, config)
+    if not isinstance(base, dict) or not isinstance(expected := base.get("sha256"), str):
+        raise UserError(f"model: '{folder / MANIFEST}': base: expected name and sha256 of the encoder's weights")
+    if (found := _weights_sha256(config.encoder)) != expected:
+        raise UserError(
+            f"model: '{folder}' is a delta on {base.get('name')} with other weights than those of encoder "
+            f"{config.encoder.name}\n  expected sha256 {expected}\n  found    sha256 {found}"
+        )
+    return CrossEncoder.read_delta(folder, config)
+
+
+def _weights_sha256(encoder: EncoderConfig) -> str:
+    """Return the hash of an encoder's weights: the configured one, which is checked when they are loaded, or theirs."""
+    if not isinstance(encoder, HubEncoder):
+        return encoder.sha256 or sha256_of(Path(locate(encoder).location) / WEIGHTS)
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return sha256_of(Path(hf_hub_download(encoder.name, WEIGHTS, revision=encoder.revision)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise UserError(
+            f"encoder {encoder.name}: {WEIGHTS} at revision {encoder.revision} cannot be had from the hub, and a delta "
+            f"needs it ({type(error).__name__})"
+        ) from error

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from stancekit.config.base import flat
 from stancekit.config.compose import expand_variants, experiments_dir, load_config
@@ -18,6 +21,9 @@ from stancekit.repeats.summary import from_table
 
 FIRST_SHOWN = "baselines"
 """The experiment that the README shows first."""
+
+PLACEHOLDER = "FOLDER"
+"""Stands for what an experiment leaves to its user: where a corpus of others lies."""
 
 START, END = "<!-- results: written by `stancekit report` -->", "<!-- end of results -->"
 
@@ -68,13 +74,24 @@ def question_of(path: Path) -> str:
     return " ".join(lines)
 
 
+def words_of(name: str) -> list[str]:
+    """Return the words that compose an experiment, a placeholder for every value that its YAML asks for (``???``)."""
+    asked = sorted(OmegaConf.missing_keys(OmegaConf.load(known_experiment(name))))
+    return [f"experiment={name}", *(f"{key}={PLACEHOLDER}" for key in asked)]
+
+
+def command_of(name: str) -> str:
+    """Return the command that runs an experiment."""
+    return shlex.join(["stancekit", "train", *words_of(name)])
+
+
 def current(name: str) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """Return what an experiment's configuration is now: its values by dotted key, and the words of its variants."""
-    words = [f"experiment={name}"]
+    words = words_of(name)
     config = load_config("train", words)
     assert isinstance(config, TrainConfig)
     values = flat(config.model_dump(mode="json", exclude=set(NOT_REPEATED)))
-    variants = {variant: words_[1:] for variant, words_ in expand_variants("train", words).items()}
+    variants = {variant: words_[len(words) :] for variant, words_ in expand_variants("train", words).items()}
     return values, variants
 
 
@@ -137,9 +154,11 @@ def as_markdown(measured: Measured) -> str:
         "Macro-F1 over the three stances: mean ± standard deviation over runs, 95 % interval of the mean over runs"
     ]
     lines += ["and clusters of rows.", "", *summary_table(from_table(measured.table)), ""]
-    lines += ["Over all four outcomes:", "", *summary_table(from_table(measured.table), "macro_f1_outcomes"), ""]
-    if measured.checks:
-        names = list(dict.fromkeys(name for checks in measured.checks.values() for name in checks))
+    # A corpus of others has no fourth outcome, and is often published with its accuracy.
+    others = measured.config.get("data.about.metric") is not None
+    said, metric = ("Accuracy", "accuracy") if others else ("Over all four outcomes", "macro_f1_outcomes")
+    lines += [f"{said}:", "", *summary_table(from_table(measured.table), metric), ""]
+    if names := list(dict.fromkeys(name for checks in measured.checks.values() for name in checks)):
         lines += ["What the checks found, the mean over runs:", "", f"| | {' | '.join(names)} |"]
         lines += ["|---|" + "---|" * len(names)]
         for variant, checks in measured.checks.items():
@@ -162,7 +181,11 @@ def readme_table() -> str:
         cells = [" ".join(text.replace("|", "\\|").split()) for text in (question_of(path), learned)]
         lines.append(f"| [{path.stem}](experiments/{path.name}) | {' | '.join(cells)} |")
         if measured:
-            tables += ["", f"`{measured.command}`:", "", *summary_table(from_table(measured.table), without=["dev"])]
+            found = from_table(measured.table)
+            # Where the test part of a corpus is not at hand, dev is all there is.
+            tested = any(part != "dev" for summary in found.values() for part in summary.parts)
+            shown = summary_table(found, without=["dev"] if tested else [])
+            tables += ["", f"`{measured.command}`:", "", *shown]
     if tables:
         lines += [
             "",

@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from stancekit.files import whole_file
 from stancekit.paths import home
 from stancekit.repeats.describe import describe_run, score_line, warning_lines
 from stancekit.repeats.plan import Job
+from stancekit.repeats.stages import Stage, fingerprints, log_curve, train_stages, trained_rows
 from stancekit.tracking.promotion import DEV
 from stancekit.tracking.results import JOB, LINE, ROLE, VARIANT
 
@@ -55,10 +56,12 @@ def train_one(
     name: str | None = None,
     run_id: str | None = None,
     parent: str | None = None,
+    stages: Sequence[Stage] = (),
 ) -> Trained:
     """Train and evaluate one model within a run of its own.
 
     Args:
+        stages: the trainings that come before this one.
         audit: what is wrong with the data, logged with the run; None where a parent has it.
         run_id: an earlier run of the same job to go on with.
         parent: the run that this one belongs to; without it, the run can be resumed by itself.
@@ -96,14 +99,15 @@ def train_one(
             # After the inputs, so that a run which is gone on with has them all recorded.
             folder.mkdir(parents=True)
         if parent is None:
-            state = {"config": config.model_dump(mode="json"), "data": dataset.fingerprints}
+            state = {"config": config.model_dump(mode="json"), "data": fingerprints(dataset, stages)}
             with whole_file(folder / CONFIG) as stream:
                 json.dump(state, stream)
         say(f"run {active.info.run_id} ({active.info.run_name})")
         try:
-            trained = fit(config, dataset.train, dataset.dev, folder / _CHECKPOINTS, _log_curve, say)
+            start = train_stages(stages, {DEV: dataset.dev, **dataset.tests}, folder, say)
+            trained = fit(config, dataset.train, dataset.dev, folder / _CHECKPOINTS, log_curve, say, start)
         except Exception:
-            if not any((folder / _CHECKPOINTS).glob("*")):
+            if not any(folder.glob("*/*")):
                 # Nothing to go on from: `resume` must not offer it.
                 shutil.rmtree(folder)
             raise
@@ -116,7 +120,7 @@ def train_one(
                 "train_rows": len(dataset.train),
             }
         )
-        trace = Trace.of(dataset.train)
+        trace = Trace.of(trained_rows(stages, dataset.train))
         plain = Evaluator(trained.model, called, config.evaluation, config.data).predict(dataset.dev)
         calibration = fit_calibration(plain.gold, plain.probabilities, config.evaluation.coverage)
         scaled = replace(plain, probabilities=scale(plain.probabilities, calibration.temperature))
@@ -139,16 +143,11 @@ def train_one(
             with tempfile.TemporaryDirectory(dir=folder) as temporary:
                 saved = Path(temporary) / _SAVED
                 resolved = config.model_dump(mode="json")
-                save_model(trained.model, saved, config.model, resolved, dataset.fingerprints, calibration, trace)
+                learned_from = fingerprints(dataset, stages)
+                save_model(trained.model, saved, config.model, resolved, learned_from, calibration, trace)
                 log_model(saved, dataset.dev[:2], trained.steps)
         describe(describe_run(config, dataset, reports, evaluator.behaviour, active.info.run_id))
         seconds = time.monotonic() - started
         mlflow.log_metric("seconds", seconds)
     shutil.rmtree(folder)
     return Trained(active.info.run_id, predictions, seconds)
-
-
-def _log_curve(values: Mapping[str, float], step: int) -> None:
-    import mlflow
-
-    mlflow.log_metrics(dict(values), step=step)

@@ -77,12 +77,16 @@ def _baselines(config: TrainConfig, folds: int | None) -> list[Job]:
     for name in (known for known in _BASELINES if known != config.model.name):
         model = load_config("train", [f"model={name}"])
         assert isinstance(model, TrainConfig)
-        configs[name] = config.model_copy(update={"model": model.model})
+        configs[name] = config.model_copy(update={"model": model.model, "stages": {}})
     if isinstance(config.model, CrossEncoderConfig):
         for name, hide in _HIDDEN.items():
             template = config.model.input.model_copy(update={"hide": hide})
             model_config = config.model.model_copy(update={"input": template, "name": f"{config.model.name}_{name}"})
-            configs[name] = config.model_copy(update={"model": model_config})
+            stages = {
+                key: stage.model_copy(update={"model": stage.model.model_copy(update={"input": template})})
+                for key, stage in config.stages.items()
+            }
+            configs[name] = config.model_copy(update={"model": model_config, "stages": stages})
     return [
         Job(name if folds is None else f"{name}, fold {fold}", "baseline", name, one, fold if folds else None)
         for name, one in configs.items()

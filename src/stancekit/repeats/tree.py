@@ -21,6 +21,7 @@ from stancekit.files import whole_file
 from stancekit.repeats.describe import describe_repeats
 from stancekit.repeats.one import CONFIG, Say, Trained, train_one, unfinished
 from stancekit.repeats.plan import OWN, Job, Variant
+from stancekit.repeats.stages import fingerprints, stages_of
 from stancekit.repeats.summary import Summary, as_table, summarise, together
 from stancekit.tracking.promotion import DEV
 from stancekit.tracking.results import (
@@ -105,7 +106,10 @@ def train_tree(
         state = {
             "command": command,
             "variants": {variant.name: variant.config.model_dump(mode="json") for variant in variants},
-            "data": {variant.name: data(variant.config).fingerprints for variant in variants},
+            "data": {
+                variant.name: fingerprints(data(variant.config), stages_of(variant.config, data))
+                for variant in variants
+            },
         }
         with whole_file(folder / CONFIG) as stream:
             json.dump(state, stream)
@@ -201,6 +205,7 @@ def _train_all(
                 name=variant.name if variant.single and variant.name else job.key,
                 run_id=held.info.run_id if held else None,
                 parent=parent,
+                stages=stages_of(job.config, data),
             )
         found.runs.setdefault(job.line, []).append(trained)
     return found

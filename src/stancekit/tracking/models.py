@@ -9,7 +9,7 @@ import yaml
 from stancekit.config.schema import Precision, TrackingConfig
 from stancekit.models.saved import SavedModel, load_model
 from stancekit.models.zero_shot import ZeroShotNli, zero_shot_config
-from stancekit.tracking.registry import DEFAULT, LATEST, find_model
+from stancekit.tracking.registry import find_model, is_name
 
 
 def open_model(name: str, tracking: TrackingConfig, precision: Precision = "fp32") -> SavedModel:
@@ -23,7 +23,7 @@ def open_model(name: str, tracking: TrackingConfig, precision: Precision = "fp32
     Raises:
         UserError: there is no such model, or its labels do not say what they mean.
     """
-    if name not in (DEFAULT, LATEST) and (config := zero_shot_config(name)):
+    if not is_name(name) and (config := zero_shot_config(name)):
         return SavedModel(ZeroShotNli.from_encoder(config), config, {}, Path(), None, None)
     return load_model(find_model(name, tracking), precision)
 

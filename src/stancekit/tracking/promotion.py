@@ -1,4 +1,4 @@
-"""Which version is the champion, ``model=default``: it changes hands only where a comparison on dev shows it should."""
+"""Which version is the champion, ``model=champion``: it changes hands only where dev shows that it should."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def promote(
         Whether it is the champion now, and a sentence that says why.
     """
     name = tracking.registered_model
-    became = f"{name} version {version} is now the champion: model=default"
-    stays = f"{name} version {version} was registered; model=default is unchanged"
+    became = f"{name} version {version} is now the champion: model=champion"
+    stays = f"{name} version {version} was registered; model=champion is unchanged"
     held = client.get_registered_model(name).aliases.get(CHAMPION)
     if str(held) == version:
-        return True, f"{name} version {version} is the champion already: model=default"
+        return True, f"{name} version {version} is the champion already: model=champion"
     if not force and tracking.promote == "never":
         return False, f"{stays} (tracking.promote=never)"
     if not force and tracking.promote == "when_better":

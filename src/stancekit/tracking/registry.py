@@ -8,28 +8,36 @@ from pathlib import Path
 from stancekit.config.schema import TrackingConfig
 from stancekit.errors import UserError, nearest
 from stancekit.models.saved import MANIFEST
+from stancekit.models.shipped import DEFAULT, SIZES, names_shipped, shipped_folder, shipped_models
 from stancekit.paths import siblings
 from stancekit.tracking.store import MODEL_ARTIFACT, open_store, store_uri
 
-DEFAULT = "default"
 CHAMPION = "champion"
 LATEST = "latest"
+
+
+def is_name(model: str) -> bool:
+    """Return whether ``model=`` is a name of ours, which wins over a folder that is called the same."""
+    return model in (CHAMPION, LATEST) or names_shipped(model)
 
 
 def find_model(model: str, tracking: TrackingConfig) -> Path:
     """Return the folder of the saved model that ``model`` names.
 
     Args:
-        model: ``default`` (the registered champion), ``latest`` (the last one registered), a folder, an MLflow URI or a
-            run id.
+        model: a shipped model (``default``, ``base``, ``half``, ``small``), ``champion`` (the registered one),
+            ``latest`` (the last one registered), a folder, an MLflow URI or a run id. A folder that is called as one of
+            these names is given as ``./small``.
 
     Raises:
         UserError: there is no such model; says which command trains one, or what was looked for where.
     """
+    if names_shipped(model):
+        return shipped_folder(model)
     folder = Path(model).expanduser()
-    if folder.is_dir() and model not in (DEFAULT, LATEST):
+    if folder.is_dir() and not is_name(model):
         return _saved_folder(folder)
-    if model == DEFAULT:
+    if model == CHAMPION:
         uri = f"models:/{tracking.registered_model}@{CHAMPION}"
     elif model == LATEST:
         uri = f"models:/{tracking.registered_model}/latest"
@@ -38,10 +46,11 @@ def find_model(model: str, tracking: TrackingConfig) -> Path:
     elif re.match(r"(runs|models):/", model):
         uri = model
     else:
-        close = nearest(folder.name, [DEFAULT, LATEST, *siblings(folder)])
+        names = list(dict.fromkeys([DEFAULT, *SIZES, *shipped_models(), CHAMPION, LATEST]))
+        close = nearest(folder.name, [*names, *siblings(folder)])
         wrong = "is a file" if folder.exists() else f"no such folder{close}"
         raise UserError(
-            f"model: '{model}': {wrong}\n  expected: default, latest, the folder of a saved model, "
+            f"model: '{model}': {wrong}\n  expected: {', '.join(names)}, the folder of a saved model, "
             "runs:/RUN_ID/model, models:/NAME@ALIAS or a run id"
         )
     return _downloaded(uri, model, tracking)
@@ -56,11 +65,10 @@ def _downloaded(uri: str, model: str, tracking: TrackingConfig) -> Path:
         return _saved_folder(Path(mlflow.artifacts.download_artifacts(artifact_uri=_model_uri(uri))))
     except (MlflowException, OSError) as error:
         where = f"in the MLflow store {store_uri(tracking)}"
-        if model in (DEFAULT, LATEST):
-            raise UserError(
-                f"model={model}: no model is registered as '{tracking.registered_model}' yet, {where}; "
-                "train one with: stancekit train"
-            ) from error
+        if model in (CHAMPION, LATEST):
+            called = f"registered as '{tracking.registered_model}'"
+            missing = f"no model {called} is the champion" if model == CHAMPION else f"no model is {called}"
+            raise UserError(f"model={model}: {missing} yet, {where}; train one with: stancekit train") from error
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"model={model}: not found {where}: {reason}") from error
 

@@ -36,10 +36,12 @@ def fit(
     checkpoints: Path,
     log: Log,
     say: Callable[[str], None],
+    start: Path | None = None,
 ) -> Trained:
     """Train the configured model.
 
     Args:
+        start: the weights that a cross-encoder begins with, instead of its encoder's.
         checkpoints: takes the checkpoints; whole ones that a killed run left there are continued from.
         log: takes the curves; an exception that it raises ends the training.
         say: takes one line an epoch.
@@ -73,6 +75,7 @@ def fit(
         score=partial(score, further=config.data.metrics),
         log=log,
         say=say,
+        start=start,
     )
     fitted.model.bf16 = use_bf16(config.evaluation.precision)
     return Trained(fitted.model, fitted.best_step, fitted.steps, "bf16" if fitted.bf16 else "fp32")

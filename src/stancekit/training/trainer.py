@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import datasets
 import numpy as np
@@ -27,16 +28,23 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from stancekit.config.schema import CrossEncoderConfig, TrainingConfig
+from stancekit.data.soft import COLUMNS, soft_columns
 from stancekit.encoders.locate import WEIGHTS
+from stancekit.errors import UserError
 from stancekit.labels import OUTCOMES
 from stancekit.metric_names import shown_name
+from stancekit.models.adapting import choose_trained, merge_adapters
 from stancekit.models.base import label_indices
 from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.models.precision import use_bf16
 from stancekit.pairs.model import Pair
+from stancekit.training.losses import StanceLoss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+BAD_BATCH = "bad_batch.jsonl"
+"""The file beside the checkpoints with the rows at which the loss was no number any more."""
 
 _WHOLE = "whole"
 _LENGTH_POOL = 50
@@ -93,12 +101,40 @@ class EpochLengthSampler(Sampler[int]):
 class _StanceTrainer(Trainer):
     """Trainer with our row order, and checkpoints that say when they are whole."""
 
-    def __init__(self, *args: Any, lengths: Sequence[int], **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, lengths: Sequence[int], loss: StanceLoss, train: Sequence[Pair], **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._lengths = lengths
+        self._loss = loss
+        self._train = train
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return EpochLengthSampler(self._lengths, self.args.train_batch_size, self.args.seed)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        labels, soft, rows = (inputs.pop(name) for name in ("labels", "soft", "row"))
+        outputs = model(**inputs)
+        loss = self._loss(outputs.logits, labels, soft)
+        if model.training and not torch.isfinite(loss):
+            self._refuse_batch([self._train[i] for i in rows.tolist()], float(loss))
+        return (loss, outputs) if return_outputs else loss
+
+    def _refuse_batch(self, pairs: Sequence[Pair], loss: float) -> NoReturn:
+        """Stop before the weights are spoilt, and leave what was being learned from for inspection."""
+        folder = Path(str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / BAD_BATCH
+        file.write_text("".join(json.dumps(pair.row(), ensure_ascii=False) + "\n" for pair in pairs), encoding="utf-8")
+        kept = last_whole_checkpoint(folder)
+        raise UserError(
+            f"training: the loss became {loss} at step {self.state.global_step + 1}; expected a finite number\n"
+            f"  the batch: {file}\n"
+            f"  the last good checkpoint: {kept or 'none was written yet'}\n"
+            f"  lower training.learning_rate (now {self.args.learning_rate:g}), or try training.precision=fp32"
+        )
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         mark = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}" / _WHOLE
@@ -166,14 +202,22 @@ def fit_cross_encoder(
     score: Score,
     log: Log,
     say: Callable[[str], None],
+    start: Path | None = None,
 ) -> Fitted:
     """Fine-tune until the metric on dev has not risen for ``patience`` epochs, and return the best epoch's model.
 
     The same arguments give the same weights on the same machine. ``folder`` takes the checkpoints; whole ones that a
-    killed run left there are continued from.
+    killed run left there are continued from. ``start`` has the weights to begin with, of the same network, instead of
+    the encoder's own.
+
+    Raises:
+        UserError: the encoder cannot be used as configured, or the loss is no finite number any more.
     """
     set_seed(seed)
     model = CrossEncoder.from_encoder(config)
+    if start is not None:
+        load_model(model.network, start)
+    choose_trained(model.network, config)
     train_rows, lengths = _rows(model, train)
     dev_rows, _ = _rows(model, dev)
     bf16 = use_bf16(training.precision)
@@ -212,10 +256,11 @@ def fit_cross_encoder(
         train_dataset=train_rows,
         eval_dataset=dev_rows,
         data_collator=DataCollatorWithPadding(model.tokenizer, pad_to_multiple_of=8),
-        compute_loss_func=_weighted_loss(training, train),
         compute_metrics=lambda output: dict(score(output.label_ids, _probabilities(output.predictions))),
         callbacks=callbacks,
         lengths=lengths,
+        loss=StanceLoss(training, _class_weights(training, train)),
+        train=train,
     )
     trainer.remove_callback(PrinterCallback)
     checkpoint = last_whole_checkpoint(folder)
@@ -228,6 +273,8 @@ def fit_cross_encoder(
         state = trainer.state
     # The Trainer leaves its autocast wrapped around the network, which would then predict otherwise than once saved.
     model.network = trainer.accelerator.unwrap_model(model.network, keep_fp32_wrapper=False)
+    if config.lora is not None:
+        merge_adapters(model.network)
     model.network.eval()
     return Fitted(model, float(state.best_metric or 0.0), int(state.best_global_step or 0), state.global_step, bf16)
 
@@ -242,7 +289,11 @@ def _has_ended(state: TrainerState, training: TrainingConfig) -> bool:
 def _rows(model: CrossEncoder, pairs: Sequence[Pair]) -> tuple[datasets.Dataset, list[int]]:
     inputs, _ = model.encode(pairs)
     labels = label_indices(pairs).tolist()
-    rows = [{**row, "labels": label} for row, label in zip(inputs, labels, strict=True)]
+    untaught = dict.fromkeys(COLUMNS, 0.0)
+    rows = [
+        {**row, "labels": labels[i], "soft": list((soft_columns(pairs[i]) or untaught).values()), "row": i}
+        for i, row in enumerate(inputs)
+    ]
     return datasets.Dataset.from_list(rows), [len(row["input_ids"]) for row in inputs]
 
 
@@ -250,20 +301,11 @@ def _probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return torch.softmax(torch.from_numpy(logits).double(), dim=-1).numpy()
 
 
-def _weighted_loss(training: TrainingConfig, train: Sequence[Pair]) -> Callable[..., torch.Tensor]:
+def _class_weights(training: TrainingConfig, train: Sequence[Pair]) -> torch.Tensor:
     weights = torch.ones(len(OUTCOMES))
     if training.class_weights == "balanced":
         labels = label_indices(train)
         present = np.unique(labels)
         balanced = compute_class_weight("balanced", classes=present, y=labels)
         weights[present] = torch.tensor(balanced, dtype=weights.dtype)
-
-    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-        return torch.nn.functional.cross_entropy(
-            outputs.logits.float(),
-            labels,
-            weight=weights.to(labels.device),
-            label_smoothing=training.label_smoothing,
-        )
-
-    return loss
+    return weights

@@ -11,9 +11,10 @@ from stancekit.config.schema import CompareConfig
 from stancekit.evaluation.compare import Entrant, compare
 from stancekit.evaluation.comparison_report import as_dict, as_markdown, as_page, as_text
 from stancekit.files import whole_file
+from stancekit.tracking.registry import is_name
 
 _NAME = "comparison"
-_MODEL = re.compile(r"(default|latest|hub:.+|(runs|models):/.+)")
+_MODEL = re.compile(r"hub:.+|(runs|models):/.+")
 
 
 def run(config: CompareConfig) -> None:
@@ -53,7 +54,7 @@ def run(config: CompareConfig) -> None:
 
 def _entrant(name: str, config: CompareConfig) -> Entrant:
     """Return the predictions that a run left, or those of a saved model, which is scored anew."""
-    if _MODEL.fullmatch(name) or os.path.isdir(name) or name.startswith(("~", "/", "./", "../")):
+    if is_name(name) or _MODEL.fullmatch(name) or os.path.isdir(name) or name.startswith(("~", "/", "./", "../")):
         return _scored_anew(name, config)
     from stancekit.repeats.summary import together
     from stancekit.tracking.results import ROLE, find_run, runs_to_compare, stored_predictions

@@ -1,4 +1,4 @@
-"""``stancekit promote``: a run's model becomes ``model=default``, if it is shown to be better."""
+"""``stancekit promote``: a run's model becomes ``model=champion``, if it is shown to be better."""
 
 from __future__ import annotations
 

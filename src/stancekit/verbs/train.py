@@ -21,6 +21,7 @@ from stancekit.errors import UserError, nearest
 from stancekit.paths import home
 from stancekit.repeats.one import CONFIG, Trained, train_one
 from stancekit.repeats.plan import OWN, Variant, plan
+from stancekit.repeats.stages import fingerprints, stages_of
 from stancekit.repeats.tree import rows_of
 from stancekit.terminal import say
 from stancekit.tracking.store import open_store, store_uri
@@ -63,7 +64,8 @@ def run_jobs(configs: Mapping[str, TrainConfig]) -> None:
     told: set[str] = set()
     for variant in variants:
         dataset = _data(variant.config)
-        _refuse_changed(resumed, variant, dataset)
+        stages = stages_of(variant.config, _data)
+        _refuse_changed(resumed, variant, fingerprints(dataset, stages))
         _check(variant, dataset)
         if (shown := json.dumps(dataset.fingerprints)) not in told:
             told.add(shown)
@@ -83,6 +85,7 @@ def _train_single(config: TrainConfig, variant: Variant, resumed: _Unfinished | 
         audit=_audited(config, dataset),
         name=config.name,
         run_id=resumed.run_id if resumed else None,
+        stages=stages_of(config, _data),
     )
     # Fewer rows to learn from than to test on is a trial, as training=debug is.
     trial = len(dataset.train) < len(dataset.dev) or config.model.kind != "cross_encoder"
@@ -194,10 +197,10 @@ def _audited(config: TrainConfig, dataset: Dataset) -> AuditReport:
     return report
 
 
-def _refuse_changed(resumed: _Unfinished | None, variant: Variant, dataset: Dataset) -> None:
-    if resumed is None or (before := resumed.data[variant.name]) == dataset.fingerprints:
+def _refuse_changed(resumed: _Unfinished | None, variant: Variant, now: Mapping[str, str]) -> None:
+    if resumed is None or (before := resumed.data[variant.name]) == now:
         return
-    changed = [part for part, value in dataset.fingerprints.items() if before.get(part) != value]
+    changed = [part for part, value in now.items() if before.get(part) != value]
     raise UserError(f"resume={resumed.run_id}: the data has changed since ({', '.join(changed)}); start a new run")
 
 

@@ -1,0 +1,1 @@
+"""The model card: what ships, what it was measured to do and where it fails, from files of the repository alone."""

@@ -1,0 +1,108 @@
+"""``stancekit export``: a cross-encoder in a folder of its own, whole or as a delta on its encoder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from stancekit.config.schema import CrossEncoderConfig, ExportConfig
+from stancekit.data.corpus import read_labelled
+from stancekit.errors import UserError
+from stancekit.models.delta import DeltaConfig
+from stancekit.paths import shipped_root
+from stancekit.tracking.registry import find_model
+
+if TYPE_CHECKING:
+    from stancekit.models.base import StanceModel
+
+_EXAMPLES = "data/seeds/pairs.jsonl"
+_MOST_EXAMPLES = 32
+_BATCH = 32
+_LOSSY = 0.1
+
+
+def run(config: ExportConfig) -> None:
+    """Write the folder, and print its bytes, what the delta loses and by how much probabilities change.
+
+    Calibration, trace, configuration and the fingerprints of the data go with it.
+
+    Raises:
+        UserError: the model or the output is bad; nothing is left behind.
+    """
+    if config.format == "whole" and config.rank is not None:
+        raise UserError("rank: whole weights have none; leave it out, or give format=delta")
+    output = Path(config.output).expanduser()
+    folder = find_model(config.model, config.tracking)
+    _refuse_output(output, folder)
+
+    from stancekit.models.saved import CONFIG, load_model, save_model
+
+    saved = load_model(folder, calibrated=False)
+    if not isinstance(saved.config, CrossEncoderConfig):
+        raise UserError(
+            f"model={config.model}: it is a model of the kind '{saved.config.kind}'; expected a cross-encoder: only "
+            "these have weights that differ from their encoder's"
+        )
+    resolved = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    delta = DeltaConfig(config.rank) if config.format == "delta" else None
+    with _whole_folder(output) as new:
+        kept = (resolved, saved.manifest["data"], saved.calibration, saved.trace)
+        size = save_model(saved.model, new, saved.config, *kept, delta)
+        taken = sum(path.stat().st_size for path in new.iterdir())
+        change, rows = _largest_change(saved.model, load_model(new, calibrated=False).model)
+    print(f"{output}: {taken:,} bytes")
+    if size is not None:
+        print(f"  delta on {saved.config.encoder.name}: {size.bytes:,} bytes, relative error {size.error:.2g}")
+        if size.error > _LOSSY:
+            print("  that is much: a greater rank, or 8-bit integers (rank=null), would keep more")
+    print(f"  largest change of a probability, over {rows} example pairs: {change:.2g}")
+
+
+def _refuse_output(output: Path, folder: Path) -> None:
+    if output.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"output: '{output}' lies in the folder of the model itself; expected another folder")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        what = "is not empty" if output.is_dir() else "is a file"
+        raise UserError(f"output: '{output}' {what}; expected a new or an empty folder")
+
+
+@contextmanager
+def _whole_folder(output: Path) -> Iterator[Path]:
+    """Give the path of a folder to be made beside ``output``, which takes its name when the block ends well.
+
+    Raises:
+        UserError: the folder cannot be written to, or the disk is full.
+    """
+    from safetensors import SafetensorError
+
+    output, temporary = output.resolve(), None
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent))
+        yield temporary / "model"
+        (temporary / "model").replace(output)
+    except (OSError, SafetensorError) as error:
+        # Libraries raise OSError without a number for troubles of their own: those are not this folder's.
+        if isinstance(error, OSError) and error.errno is None:
+            raise
+        raise UserError(
+            f"output: '{output}' cannot be written: {getattr(error, 'strerror', None) or error}; nothing was kept"
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _largest_change(before: StanceModel, after: StanceModel) -> tuple[float, int]:
+    """Return by how much a probability of the example pairs changes at most, and how many pairs these are."""
+    import numpy as np
+
+    pairs = read_labelled(shipped_root() / _EXAMPLES)[:_MOST_EXAMPLES]
+    first, second = (model.predict(pairs, _BATCH).probabilities for model in (before, after))
+    return float(np.abs(first - second).max()), len(pairs)
