@@ -53,7 +53,7 @@ wheel: $(VENV)/.dev
 # build, not a version: without it the line holds for every build.
 lock: | $(BIN)/python
 	@rm -rf $(VENV)-lock && $(BIN)/python -m venv $(VENV)-lock
-	@$(VENV)-lock/bin/python -m pip install -qq "torch==2.13.0" --editable ".[dev,fast,html,ray]"
+	@$(VENV)-lock/bin/python -m pip install -qq "torch==2.13.0" --editable ".[deberta,dev,fast,html,ray]"
 	@{ echo "# Exact versions of everything, for pip install --constraint. Written by: make lock"; \
 	   $(VENV)-lock/bin/python -m pip freeze --exclude-editable | sed 's/^\(torch==[0-9.]*\).*/\1/'; } > $(LOCK)
 	@rm -rf $(VENV)-lock

@@ -19,7 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "evaluate": ("stancekit.verbs.evaluate", "score a saved model on labelled pairs"),
     "sweep": ("stancekit.verbs.sweep", "search for training settings on dev, with Optuna"),
     "compare": ("stancekit.verbs.compare", "say whether two runs or models differ on the same rows"),
-    "promote": ("stancekit.verbs.promote", "make a run's model the default, if it is shown to be better"),
+    "promote": ("stancekit.verbs.promote", "make a run's model the champion, if it is shown to be better"),
     "report": ("stancekit.verbs.report", "write what an experiment measured beside its YAML"),
     "audit": ("stancekit.verbs.audit", "look for leaks, shortcuts, copies and doubtful labels in labelled pairs"),
     "annotate": ("stancekit.verbs.annotate", "give pairs to people to label, and take their labels back"),

@@ -20,7 +20,7 @@ def checkout_root() -> Path | None:
 
 
 def shipped_root() -> Path:
-    """Return the folder of ``configs/``, ``data/``, ``experiments/`` and ``seeds/``: checkout or wheel."""
+    """Return the folder of ``configs/``, ``data/``, ``experiments/``, ``models/`` and ``seeds/``: checkout or wheel."""
     return checkout_root() or _PACKAGE / "shipped"
 
 

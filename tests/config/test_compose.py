@@ -9,6 +9,7 @@ from stancekit.config.compose import config_dir, experiments_dir, groups, known_
 from stancekit.config.schema import VERB_SCHEMAS, TrainConfig
 from stancekit.errors import UserError
 from stancekit.pairs.targets import load_targets
+from stancekit.repeats.experiment import words_of
 from tests.conftest import CliRunner
 
 REQUIRED = {
@@ -45,7 +46,7 @@ def test_when_a_yaml_ships_then_it_composes_and_validates(path: Path) -> None:
     elif group == "targets":
         assert load_targets(path.stem).targets
     elif group == "experiments":
-        load_config("train", [f"experiment={path.stem}"])
+        load_config("train", words_of(path.stem))
     elif path.stem.startswith("_") or group == "encoder":
         users = [p for p in all_yaml() if path.stem in str(yaml.safe_load(p.read_text()).get("defaults", ""))]
         assert users, f"nothing includes {path}"

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 from stancekit.config.compose import expand_variants, experiments_dir, load_config
 from stancekit.config.schema import TrainConfig
-from stancekit.repeats.experiment import as_markdown, question_of, read, readme_table, stale
+from stancekit.repeats.experiment import as_markdown, question_of, read, readme_table, stale, words_of
 from stancekit.repeats.plan import plan
 from tests.conftest import CliRunner, labelled_rows, run_id_in, write_jsonl
 
@@ -31,6 +31,16 @@ def _same_threads() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+def tiny_model(own: Path, encoder: Path) -> str:
+    """Write the tiny transformer as a choice of the group `model` in a folder of one's own; return its name."""
+    (own / "model").mkdir(parents=True)
+    (own / "model" / "tiny.yaml").write_text(
+        f"defaults: [folder, _self_]\nencoder: {{path: {json.dumps(str(encoder))}}}\ninput: {{max_length: 64}}\n",
+        encoding="utf-8",
+    )
+    return "tiny"
+
+
 @pytest.mark.usefixtures("_same_threads")
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_when_an_experiment_is_run_in_miniature_then_every_training_that_it_plans_ends_well(
@@ -40,14 +50,17 @@ def test_when_an_experiment_is_run_in_miniature_then_every_training_that_it_plan
     words = [f"experiment={experiment}", "data=file", f"data.path={write_jsonl(tmp_path / 'rows.jsonl', rows)}"]
     words += ["data.split.by=topic", "data.disjoint=[topic]", "training.epochs=1", "seeds=1"]
     words += ["evaluation.behaviour=null", "evaluation.mistakes=0", "evaluation.draws=100"]
-    whole = load_config("train", [f"experiment={experiment}"])
+    whole = load_config("train", words_of(experiment))
     assert isinstance(whole, TrainConfig)
     words += ["folds=3"] if whole.folds else []
     if whole.model.kind == "cross_encoder":
-        words += ["model=folder", f"model.encoder.path={tiny_encoder}", "model.input.max_length=64"]
-    configs = {name: load_config("train", given) for name, given in expand_variants("train", words).items()}
+        # As a choice: where a variant chooses another model, keys of this one would be refused.
+        words.append(f"model={tiny_model(tmp_path / 'own', tiny_encoder)}")
+    own = tmp_path / "own"
+    own.mkdir(exist_ok=True)
+    configs = {name: load_config("train", given, own) for name, given in expand_variants("train", words, own).items()}
     planned = plan({name: config for name, config in configs.items() if isinstance(config, TrainConfig)})
-    said = cli("train", *words)
+    said = cli("train", "--config-dir", str(own), *words)
     parent = re.search(r"^parent run ([0-9a-f]{32}) \(.+\): (\d+) trainings$", said, re.MULTILINE)
     assert parent and int(parent[2]) == sum(len(variant.jobs) for variant in planned)
     assert len(re.findall(r"^run [0-9a-f]{32} ", said, re.MULTILINE)) == int(parent[2])

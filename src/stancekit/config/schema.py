@@ -259,7 +259,7 @@ class AuditSettings(Schema):
 
 
 class TrackingConfig(Schema):
-    """Where runs are recorded, whether they keep their models, and when a model becomes the default."""
+    """Where runs are recorded, whether they keep their models, and when a model becomes the champion."""
 
     uri: GivenText | None
     experiment: GivenText

@@ -22,6 +22,15 @@ from stancekit.models.inputs import encode, render
 from stancekit.models.pooling import MeanPooled
 from stancekit.pairs.model import Pair
 
+_DROPOUTS = (
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "embedding_dropout",
+    "mlp_dropout",
+    "attention_dropout",
+)
+"""What encoders call the dropout of their layers: BERT's descendants the first two, ModernBERT the others."""
+
 
 class CrossEncoder:
     """A sequence classifier with its tokenizer and the template that pairs are written out with.
@@ -45,7 +54,7 @@ class CrossEncoder:
         Raises:
             UserError: the encoder cannot be found, its hash is wrong, or it lacks a layer that is to be kept.
         """
-        dropout = {"hidden_dropout_prob": config.dropout, "attention_probs_dropout_prob": config.dropout}
+        dropout = dict.fromkeys(_DROPOUTS, config.dropout)
         if config.pooling == "mean":
             encoder, tokenizer = load_encoder(AutoModel, config.encoder, **dropout)
             keep_layers(encoder, config)

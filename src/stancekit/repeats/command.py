@@ -38,17 +38,20 @@ def command(config: TrainConfig) -> str | None:
 
 def _words(config: TrainConfig) -> list[str]:
     usual = load_config("train", [])
-    own = flat(config.model_dump(mode="json", exclude=set(NOT_REPEATED)))
+    # A stage is written as its words, which bring the rest of it along.
+    apart = {*NOT_REPEATED, "stages"}
+    own = flat(config.model_dump(mode="json", exclude=apart))
     choices = {group: _choice(group, own, getattr(usual, group).name) for group in ("data", "model")}
     chosen = [f"{group}={name}" for group, name in choices.items() if name != getattr(usual, group).name]
     needed = [key for group, name in choices.items() for key in _left_open(group, name)]
     # A source of a mix brings the whole configuration of its corpus along.
     needed += [f"data.mix.{name}.{key}" for name in config.data.mix for key in ("weight", "cap", "path")]
     given = [*chosen, *(f"{key}={_written(own[key])}" for key in needed if own.get(key) is not None)]
-    base = flat(load_config("train", given).model_dump(mode="json", exclude=set(NOT_REPEATED)))
+    base = flat(load_config("train", given).model_dump(mode="json", exclude=apart))
     changed = [f"{key}={_written(value)}" for key, value in own.items() if value != {} and base.get(key, {}) != value]
     gone = [f"~{key}" for key, value in base.items() if value != {} and key not in own]
-    return [*given, *gone, *changed]
+    stages = ",".join(f"{name}:{_written(list(stage.overrides))}" for name, stage in config.stages.items())
+    return [*given, *gone, *changed, *([f"stages={{{stages}}}"] if stages else [])]
 
 
 def _choice(group: str, own: Mapping[str, Any], usual: str) -> str:

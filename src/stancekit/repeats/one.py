@@ -12,6 +12,7 @@ from pathlib import Path
 
 from stancekit.audit.model import Report as AuditReport
 from stancekit.data.dataset import Dataset
+from stancekit.data.soft import soft_columns
 from stancekit.data.trace import Trace
 from stancekit.evaluation.evaluate import Evaluator
 from stancekit.evaluation.predictions import Predictions
@@ -80,6 +81,7 @@ def train_one(
         log_inputs,
         log_model,
         log_report,
+        machine_tags,
         run_tags,
     )
     from stancekit.tracking.runs import tracked_run
@@ -88,7 +90,7 @@ def train_one(
     config, started = job.config, time.monotonic()
     # MLflow's own names are drawn from the generator that the seed sets, so that runs of one seed would share one.
     called = name or f"{config.model.name}-{config_hash(config)[:6]}"
-    tags = run_tags(config, dataset) | {ROLE: job.role, LINE: job.line, JOB: job.key, VARIANT: variant}
+    tags = run_tags(config, dataset) | machine_tags() | {ROLE: job.role, LINE: job.line, JOB: job.key, VARIANT: variant}
     go_on = None if parent else "stancekit train resume={run}"
     with tracked_run(config.tracking, called, tags, run_id, parent, go_on) as active:
         folder = unfinished(active.info.run_id)
@@ -118,6 +120,7 @@ def train_one(
                 "best_step": trained.best_step,
                 "steps": trained.steps,
                 "train_rows": len(dataset.train),
+                "soft_rows": sum(bool(soft_columns(pair)) for pair in dataset.train),
             }
         )
         trace = Trace.of(trained_rows(stages, dataset.train))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,7 @@ def _train_stage(stage: Stage, train: Sequence[Pair], start: Path | None, weight
     ):
         if held is None:
             log_inputs(stage.config, stage.dataset)
+        started = time.monotonic()
         trained = fit(stage.config, train, stage.dataset.dev, checkpoints, log_curve, say, start)
         assert isinstance(trained.model, CrossEncoder)
         mlflow.log_metrics({"best_step": trained.best_step, "steps": trained.steps, "train_rows": len(train)})
@@ -120,6 +122,8 @@ def _train_stage(stage: Stage, train: Sequence[Pair], start: Path | None, weight
         partial = weights.with_suffix(".partial")
         save_file({name: tensor.contiguous() for name, tensor in trained.model.network.state_dict().items()}, partial)
         partial.replace(weights)
+        mlflow.log_metric("seconds", seconds := time.monotonic() - started)
+    mlflow.log_metric(f"stages/{stage.name}/seconds", seconds)
     shutil.rmtree(checkpoints)
 
 

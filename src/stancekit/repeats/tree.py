@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -65,11 +63,20 @@ class Finished:
 
 
 def plan_hash(variants: Sequence[Variant]) -> str:
-    """Return 16 hexadecimal digits that change with whatever can change the result of any of the trainings."""
+    """Return 16 hexadecimal digits that change with whatever can change the result of any of the trainings.
+
+    Where somebody keeps a corpus of others does not: what stands in it is in the fingerprints of a run.
+    """
     from stancekit.tracking.logging import config_hash
 
-    hashes = [[variant.name, config_hash(variant.config)] for variant in variants]
+    hashes = [[variant.name, config_hash(_anywhere(variant.config))] for variant in variants]
     return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()[:16]
+
+
+def _anywhere(config: TrainConfig) -> TrainConfig:
+    if config.data.about is None:
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"path": None})})
 
 
 def train_tree(
@@ -231,9 +238,7 @@ def _key(run: Run) -> tuple[str, str]:
 
 
 def _tags(variants: Sequence[Variant], role: str) -> dict[str, str]:
-    import torch
-
-    from stancekit.tracking.logging import git_tags
+    from stancekit.tracking.logging import git_tags, machine_tags
 
     return {
         ROLE: role,
@@ -242,7 +247,7 @@ def _tags(variants: Sequence[Variant], role: str) -> dict[str, str]:
         VARIANT: variants[0].name if role == REPEATS else "",
         CONFIG_HASH: plan_hash(variants),
         "stancekit.version": __version__,
-        "stancekit.machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        **machine_tags(),
         **git_tags(),
     }
 

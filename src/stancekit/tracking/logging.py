@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
 import subprocess
 import tempfile
 import warnings
@@ -52,6 +54,16 @@ def git_tags() -> dict[str, str]:
     """Return the tags that say which commit the code is of, and whether it was changed since."""
     commit, dirty = _git_state()
     return {"stancekit.git_commit": commit, "stancekit.git_dirty": dirty}
+
+
+def machine_tags() -> dict[str, str]:
+    """Return the tags that say what a run is computed on; the number of threads is that of torch when it begins."""
+    import torch
+
+    return {
+        "stancekit.machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "stancekit.threads": str(torch.get_num_threads()),
+    }
 
 
 def _git_state() -> tuple[str, str]:

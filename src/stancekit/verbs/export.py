@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from stancekit.cards.from_run import training_of
+from stancekit.cards.training import write_training
 from stancekit.config.schema import CrossEncoderConfig, ExportConfig
 from stancekit.data.corpus import read_labelled
 from stancekit.errors import UserError
 from stancekit.models.delta import DeltaConfig
 from stancekit.paths import shipped_root
+from stancekit.tracking.models import run_of
 from stancekit.tracking.registry import find_model
 
 if TYPE_CHECKING:
@@ -62,6 +65,9 @@ def run(config: ExportConfig) -> None:
         if size.error > _LOSSY:
             print("  that is much: a greater rank, or 8-bit integers (rank=null), would keep more")
     print(f"  largest change of a probability, over {rows} example pairs: {change:.2g}")
+    if output.resolve().parent == (shipped_root() / "models").resolve() and (run_id := run_of(folder)):
+        # What ships has a card, which says how it was made.
+        print(f"  {write_training(training_of(run_id, config.tracking), output)}")
 
 
 def _refuse_output(output: Path, folder: Path) -> None:

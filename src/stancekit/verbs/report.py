@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 from stancekit.config.compose import load_config
 from stancekit.config.schema import ReportConfig, TrainConfig
 from stancekit.errors import UserError
-from stancekit.repeats.experiment import Measured, current, known_experiment, question_of, read, write
+from stancekit.repeats.experiment import (
+    Measured,
+    command_of,
+    current,
+    known_experiment,
+    question_of,
+    read,
+    words_of,
+    write,
+)
 from stancekit.tracking.results import EXPERIMENT, JOB, LINE, PARENT, REPEATS, ROLE, VARIANT, children
 from stancekit.tracking.runs import close_dead_runs
 from stancekit.tracking.store import open_store, store_uri
@@ -45,7 +54,7 @@ def _last_run(client: MlflowClient, config: ReportConfig) -> Run:
     from stancekit.repeats.plan import plan
     from stancekit.repeats.tree import CONFIG_HASH, plan_hash
 
-    words = [f"experiment={config.experiment}"]
+    words = words_of(config.experiment)
     configs: dict[str, TrainConfig] = {}
     for variant, given in expand_variants("train", words).items():
         composed = load_config("train", given)
@@ -70,7 +79,7 @@ def _last_run(client: MlflowClient, config: ReportConfig) -> Run:
     whole = [one for one in roots if one.info.status == "FINISHED" and one.data.tags.get(CONFIG_HASH) == wanted]
     if whole:
         return whole[0]
-    command = f"stancekit train experiment={config.experiment}"
+    command = command_of(config.experiment)
     if unfinished := [one for one in roots if one.data.tags.get(CONFIG_HASH) == wanted]:
         one = unfinished[0]
         said = f"its run {one.info.run_id} is {one.info.status}"
@@ -94,7 +103,7 @@ def _measured(client: MlflowClient, root: Run, path: Path, learned: str) -> Meas
     return Measured(
         name=path.stem,
         question=question_of(path),
-        command=f"stancekit train experiment={path.stem}",
+        command=command_of(path.stem),
         config=values,
         variants=variants,
         config_hash=tags[CONFIG_HASH],
@@ -119,7 +128,8 @@ def _below(client: MlflowClient, root: Run) -> list[Run]:
 
 
 def _checks(trained: list[Run]) -> dict[str, dict[str, float]]:
-    """Return what the checks on the test set found, the mean over the runs of every variant and line."""
+    """Return what the checks on the test set, or dev without one, found: by variant and line, the mean over runs."""
+    part = "test" if any(key.startswith("test/") for one in trained for key in one.data.metrics) else "dev"
     grouped: dict[str, list[Run]] = {}
     for one in trained:
         variant, line = one.data.tags.get(VARIANT, ""), one.data.tags[LINE]
@@ -128,7 +138,7 @@ def _checks(trained: list[Run]) -> dict[str, dict[str, float]]:
         grouped.setdefault(name, []).append(one)
     found: dict[str, dict[str, float]] = {}
     for name, runs in grouped.items():
-        keys = [f"test/{check}" for check in _CHECKS]
+        keys = [f"{part}/{check}" for check in _CHECKS]
         keys += sorted({key for one in runs for key in one.data.metrics if key.startswith("behaviour/")})
         found[name] = {}
         for key in keys:
