@@ -123,7 +123,7 @@ def files_of_one_split(name: str, file: str) -> list[str]:
 
 
 def test_when_a_public_corpus_ships_a_yaml_then_it_is_read_here_and_says_where_it_comes_from() -> None:
-    own = {"stancebank", "seeds", "file"}
+    own = {"stancebank", "stancebank_pool", "seeds", "file"}
     found = {path.stem for path in (shipped_root() / "configs/data").glob("*.yaml")} - own
     assert found == set(REAL) | set(SHAPES) and len(found) >= 18
     for name in found:
