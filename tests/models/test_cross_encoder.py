@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from stancekit.config.schema import CrossEncoderConfig, FolderEncoder, HubEncoder, InputConfig, PackageEncoder
 from stancekit.errors import UserError
 from stancekit.labels import OUTCOMES
+from stancekit.models.adapting import choose_trained
 from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.models.inputs import render
 from stancekit.models.pooling import MeanPooled
@@ -82,7 +83,9 @@ def test_when_a_target_leaves_no_room_then_it_is_refused_by_name(model: CrossEnc
         model.encode([Pair("a", "t"), Pair("a", "port " * 40)])
 
 
-def test_when_word_embeddings_are_frozen_then_only_they_are(model: CrossEncoder) -> None:
+def test_when_word_embeddings_are_frozen_then_only_they_are(model: CrossEncoder, tiny_encoder: Path) -> None:
+    assert all(weight.requires_grad for weight in model.network.parameters())
+    choose_trained(model.network, config(folder(tiny_encoder)))
     frozen = [name for name, weight in model.network.named_parameters() if not weight.requires_grad]
     encoder = "encoder" if isinstance(model.network, MeanPooled) else "bert"
     assert frozen == [f"{encoder}.embeddings.word_embeddings.weight"]

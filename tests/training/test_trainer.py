@@ -6,21 +6,36 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
 from stancekit.config.compose import load_config
-from stancekit.config.schema import FolderEncoder, TrainingConfig
+from stancekit.config.schema import CrossEncoderConfig, FolderEncoder, LoraConfig, TrainingConfig
+from stancekit.data.soft import COLUMNS
+from stancekit.errors import UserError
 from stancekit.evaluation.metrics import score
+from stancekit.labels import OUTCOMES
+from stancekit.models.adapting import choose_trained
 from stancekit.models.base import label_indices
 from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.models.saved import load_model, save_model
-from stancekit.pairs.model import pair_from_row
-from stancekit.training.trainer import EpochLengthSampler, Fitted, Log, fit_cross_encoder, last_whole_checkpoint
+from stancekit.pairs.model import Pair, pair_from_row
+from stancekit.training.trainer import (
+    BAD_BATCH,
+    EpochLengthSampler,
+    Fitted,
+    Log,
+    fit_cross_encoder,
+    last_whole_checkpoint,
+)
 from tests.conftest import CliRunner, labelled_rows, run_id_in, spawn
 from tests.models.test_cross_encoder import config
 
@@ -248,3 +263,184 @@ def test_when_the_data_changed_since_then_a_run_is_not_resumed(
     said = cli("train", "resume=abd", code=2)
     assert "resume=abd: no unfinished run of that name; did you mean 'abc'?" in said
     assert os.listdir(folder) == ["config.json"]
+
+
+def own_config(tiny_encoder: Path, **changes: Any) -> CrossEncoderConfig:
+    encoder = FolderEncoder(source="folder", path=str(tiny_encoder), name="tiny")
+    return config(encoder, "mean").model_copy(update=changes)
+
+
+def fit_config(
+    model: CrossEncoderConfig,
+    folder: Path,
+    train: list[Pair] = PAIRS[:48],
+    dev: list[Pair] = PAIRS[48:],
+    start: Path | None = None,
+    log: Log = lambda values, step: None,
+    **changes: object,
+) -> Fitted:
+    return fit_cross_encoder(
+        model,
+        TRAINING.model_copy(update=changes),
+        train,
+        dev,
+        eval_batch_size=8,
+        seed=3,
+        folder=folder,
+        score=score,
+        log=log,
+        say=lambda line: None,
+        start=start,
+    )
+
+
+LORA = LoraConfig(rank=2, alpha=4)
+
+
+def test_when_adapters_are_trained_then_the_linear_weights_change_by_their_rank_and_all_below_the_head_else_stays(
+    tiny_encoder: Path, tmp_path: Path
+) -> None:
+    model = own_config(tiny_encoder, lora=LORA)
+    before = CrossEncoder.from_encoder(model).network.state_dict()
+    after = fit_config(model, tmp_path).model.network.state_dict()
+    assert after.keys() == before.keys()
+    linear = [name for name, value in before.items() if ".layer." in name and value.ndim == 2]
+    assert len(linear) == 6
+    for name in linear:
+        sizes = torch.linalg.svdvals(after[name] - before[name])
+        assert sizes[1] > 1e-3 and sizes[2] < 1e-5 * sizes[0], f"{name}: {sizes[:4]}"
+    same = {name for name in before if torch.equal(after[name], before[name])}
+    assert same == {name for name in before if name.startswith("encoder.")} - set(linear)
+    assert any("embeddings" in name for name in same) and any("LayerNorm" in name for name in same)
+
+
+@pytest.mark.parametrize("lora", [None, LORA], ids=["whole", "adapters"])
+def test_when_training_is_interrupted_within_an_epoch_then_it_goes_on_to_the_weights_of_an_undisturbed_one(
+    tiny_encoder: Path, tmp_path: Path, lora: LoraConfig | None
+) -> None:
+    model = own_config(tiny_encoder, lora=lora)
+    undisturbed = fit_config(model, tmp_path / "a", checkpoint_steps=4)
+
+    def stop(values: Mapping[str, float], step: int) -> None:
+        if step == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_config(model, tmp_path / "b", log=stop, checkpoint_steps=4)
+    assert last_whole_checkpoint(tmp_path / "b") == tmp_path / "b" / "checkpoint-8", "six steps make an epoch"
+    resumed = fit_config(model, tmp_path / "b", checkpoint_steps=4)
+    assert weights(resumed.model) == weights(undisturbed.model)
+    assert (resumed.steps, resumed.best_step) == (undisturbed.steps, undisturbed.best_step)
+    # Once more, from its end: what was merged is merged again.
+    assert weights(fit_config(model, tmp_path / "b", checkpoint_steps=4).model) == weights(undisturbed.model)
+
+
+@pytest.mark.parametrize("lora", [None, LORA], ids=["whole", "adapters"])
+def test_when_weights_to_start_with_are_given_then_training_goes_on_from_them(
+    tiny_encoder: Path, tmp_path: Path, lora: LoraConfig | None
+) -> None:
+    torch.manual_seed(99)
+    given = CrossEncoder.from_encoder(own_config(tiny_encoder)).network.state_dict()
+    given = {name: value + 0.1 if value.is_floating_point() else value for name, value in given.items()}
+    save_file(given, tmp_path / "start.safetensors")
+    still: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-12, "weight_decay": 0.0}
+    model = own_config(tiny_encoder, lora=lora)
+    found = fit_config(model, tmp_path / "a", start=tmp_path / "start.safetensors", **still).model.network.state_dict()
+    assert found.keys() == given.keys()
+    for name, value in found.items():
+        torch.testing.assert_close(value, given[name], rtol=0, atol=1e-6)
+
+
+def taught(pair: Pair) -> Pair:
+    """Return the pair with a teacher who is sure of the outcome that comes after its label's."""
+    said = OUTCOMES[(OUTCOMES.index(pair.label) + 1) % 4]  # type: ignore[arg-type]
+    soft = {f"p_{outcome}": "0.97" if outcome == said else "0.01" for outcome in reversed(OUTCOMES)}
+    return replace(pair, extra=soft)
+
+
+def test_when_rows_have_soft_labels_then_the_teacher_is_learned_from_and_not_the_label(
+    tiny_encoder: Path, tmp_path: Path
+) -> None:
+    train = [taught(pair) for pair in PAIRS[:48]]
+    said = [COLUMNS.index(max(pair.extra, key=lambda name: float(pair.extra[name]))) for pair in train]
+    dev = [replace(pair, label=OUTCOMES[outcome]) for pair, outcome in zip(PAIRS[:48], said, strict=True)]
+    fitted = fit_config(own_config(tiny_encoder), tmp_path, train, dev, epochs=30, patience=30, learning_rate=0.003)
+    found = fitted.model.predict(train, 8).probabilities.argmax(axis=1)
+    assert np.mean(found == said) > 0.6 and np.mean(found == label_indices(train)) < 0.2
+
+
+def test_when_a_row_has_broken_soft_labels_then_it_is_named_before_the_first_step(
+    tiny_encoder: Path, tmp_path: Path
+) -> None:
+    broken = [*PAIRS[:47], replace(PAIRS[47], extra={"p_favor": 0.6, "p_against": 0.4})]
+    with pytest.raises(UserError) as raised:
+        fit_config(own_config(tiny_encoder), tmp_path / "c", broken)
+    start = f"training: the row of {PAIRS[47].statement[:60]!r}…: soft labels: no value in 'p_supports' (found: p_ag"
+    assert str(raised.value).startswith(start)
+    assert not list(tmp_path.glob("c/checkpoint-*"))
+
+
+def spoil_at(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put infinity into the head just before the numbered step of a training."""
+
+    def choose(network: Any, model: CrossEncoderConfig) -> None:
+        choose_trained(network, model)
+        steps = []
+
+        def spoil(module: Any, given: Any) -> None:
+            if module.training:
+                steps.append(module)
+                if len(steps) == number:
+                    module.head.weight.data[1, 2] = torch.inf
+
+        network.register_forward_pre_hook(spoil)
+
+    monkeypatch.setattr("stancekit.training.trainer.choose_trained", choose)
+
+
+def test_when_the_loss_is_no_number_then_the_batch_and_the_last_good_checkpoint_are_kept(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = own_config(tiny_encoder)
+    train = [replace(pair, extra={**pair.extra, "day": date(2024, 2, 1)}) for pair in PAIRS[:48]]
+    spoil_at(15, monkeypatch)
+    with pytest.raises(UserError) as raised:
+        fit_config(model, tmp_path, train)
+    assert str(raised.value) == (
+        "training: the loss became nan at step 15; expected a finite number\n"
+        f"  the batch: {tmp_path / BAD_BATCH}\n"
+        f"  the last good checkpoint: {tmp_path / 'checkpoint-12'}\n"
+        "  lower training.learning_rate (now 0.01), or try training.precision=fp32"
+    )
+    inputs, _ = CrossEncoder.from_encoder(model).encode(train)
+    sampler = EpochLengthSampler([len(row["input_ids"]) for row in inputs], 8, seed=3)
+    sampler.set_epoch(2)
+    expected = [train[i].row() | {"day": "2024-02-01"} for i in list(sampler)[16:24]]
+    assert [json.loads(line) for line in (tmp_path / BAD_BATCH).read_text().splitlines()] == expected
+    kept = load_file(tmp_path / "checkpoint-12" / "model.safetensors")
+    assert all(np.isfinite(value).all() for value in kept.values())
+
+
+def test_when_the_first_loss_is_no_number_then_it_is_said_that_there_is_no_checkpoint(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil_at(1, monkeypatch)
+    with pytest.raises(UserError, match=r"at step 1; .*\n.*\n  the last good checkpoint: none was written yet\n"):
+        fit_config(own_config(tiny_encoder), tmp_path)
+    assert len((tmp_path / BAD_BATCH).read_text().splitlines()) == 8
+
+
+def test_when_the_loss_is_no_number_then_the_command_ends_as_at_a_mistake_and_the_run_can_be_gone_on_with(
+    cli: CliRunner, tiny_overrides: list[str], tmp_path: Path
+) -> None:
+    # Six steps make an epoch.
+    words = ["train", *tiny_overrides, "evaluation.behaviour=null", "evaluation.draws=100", "tracking.models=false"]
+    with pytest.MonkeyPatch.context() as patch:
+        spoil_at(8, patch)
+        said = cli(*words, code=2)
+    (folder,) = (tmp_path / "home" / "unfinished").glob("*/checkpoints")
+    assert "stancekit: training: the loss became nan at step 8" in said
+    assert f"the batch: {folder / BAD_BATCH}" in said and len((folder / BAD_BATCH).read_text().splitlines()) == 16
+    assert f"the last good checkpoint: {folder / 'checkpoint-6'}" in said and (folder / "checkpoint-6/whole").exists()
+    said = cli("train", "resume=last")
+    assert run_id_in(said) == folder.parent.name and "epoch 1/3" not in said and "epoch 3/3" in said

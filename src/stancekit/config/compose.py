@@ -18,7 +18,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -31,6 +31,9 @@ from stancekit.errors import UserError, nearest
 from stancekit.paths import shipped_root
 
 EXPERIMENT = "experiment"
+
+_OF_A_STAGE = ("data", "model", "training")
+"""What a stage has of its own: groups and keys alike."""
 
 
 def config_dir() -> Path:
@@ -108,12 +111,31 @@ def _key_types(key: str, keys: dict[str, set[Any]]) -> set[Any] | None:
 def _quoted(words: str, keys: dict[str, set[Any]], multirun: bool) -> str:
     """Quote a value that is plain text, so that paths and names need not follow Hydra's grammar."""
     key, equals, value = words.partition("=")
+    if key.lstrip("+") in ("stages", "variants"):
+        return f"{key}={_words_quoted(value)}"
     types_ = _key_types(key.lstrip("+"), keys) or set()
     plain = value and value != "null" and value[0] not in "'\"[{" and "${" not in value
     if not equals or str not in types_ or not plain or (multirun and "," in value):
         return words
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'") if "'" in value or value.endswith("\\") else value
-    return f"{key}='{escaped}'"
+    return f"{key}={_in_quotes(value)}"
+
+
+def _in_quotes(text: str) -> str:
+    return QuotedString(text, Quote.single).with_quotes()
+
+
+def _words_quoted(value: str) -> str:
+    """Quote the words in a value such as ``{name: [key=value]}``: Hydra's grammar knows no ``=`` within a list."""
+    try:
+        named = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    if not isinstance(named, dict) or not all(
+        isinstance(words, list) and all(isinstance(word, str) for word in words) for words in named.values()
+    ):
+        return value
+    quoted = (f"{name}:[{','.join(map(_in_quotes, words))}]" for name, words in named.items())
+    return "{" + ",".join(quoted) + "}"
 
 
 def _parse(verb: str, words: list[str], own: Path | None, multirun: bool = False) -> tuple[list[Override], list[str]]:
@@ -246,13 +268,18 @@ def _with_stages(verb: str, stages: dict[str, Any], overrides: list[Override], o
         if not isinstance(words, list):
             continue
         parsed, wrong = _parse(verb, [str(word) for word in words], own)
+        wrong += [
+            f"{override.input_line}: a stage has {', '.join(_OF_A_STAGE)} of its own; all else is that of the whole"
+            for override in parsed
+            if override.key_or_group.partition(".")[0] not in _OF_A_STAGE
+        ]
         kept = [
             override for override in overrides if override.key_or_group.partition(".")[0] not in ("stages", "variants")
         ]
         without = OverridesParser.create().parse_overrides(["~stages", "~variants"])
         values, also = _compose(verb, [*kept, *parsed, *without], own)
         problems += [f"stages.{name}: {problem}" for problem in (*wrong, *also)]
-        stages[name] = {"overrides": words} | {key: values.get(key) for key in ("data", "model", "training")}
+        stages[name] = {"overrides": words} | {key: values.get(key) for key in _OF_A_STAGE}
     return problems
 
 

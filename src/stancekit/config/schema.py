@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from stancekit.config.base import Fraction, GivenText, Positive, Revision, Schema, Sha256, fields_of
 from stancekit.config.data import DataConfig
@@ -290,13 +290,24 @@ class PredictionConfig(Schema):
     chunk_rows: Positive
 
 
+def _trained_by_steps(model: Any) -> Any:
+    # Before the fields are looked at: those of another kind of model would each be told as a mistake.
+    if isinstance(model, dict) and model.get("kind") != "cross_encoder":
+        raise ValueError(f"{model.get('name')} is not trained by steps; expected a cross-encoder")
+    return model
+
+
 class StageConfig(Schema):
     """A training that comes before another: the overrides in which it differs, and what they come to."""
 
     overrides: tuple[GivenText, ...]
     data: DataConfig
-    model: CrossEncoderConfig
+    model: Annotated[CrossEncoderConfig, BeforeValidator(_trained_by_steps)]
     training: TrainingConfig
+
+
+StageName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+"""It becomes part of a file's name and of a metric's."""
 
 
 NOT_REPEATED = ("name", "resume", "tracking", "audit", "variants")
@@ -319,7 +330,7 @@ class TrainConfig(Schema):
     folds: Annotated[int, Field(ge=2)] | None
     baselines: bool
     variants: dict[str, tuple[GivenText, ...]] = Field(default_factory=dict)
-    stages: dict[str, StageConfig] = Field(default_factory=dict)
+    stages: dict[StageName, StageConfig] = Field(default_factory=dict)
     threads: Positive | None
     resume: GivenText | None
     data: DataConfig
@@ -354,12 +365,16 @@ class TrainConfig(Schema):
 
     @model_validator(mode="after")
     def _computes_what_it_selects_by(self) -> TrainConfig:
-        metric, computed = self.training.metric, self.data.metrics
-        if metric in FURTHER_METRICS and metric not in computed:
-            wanted = ",".join([*computed, metric])
-            raise ValueError(
-                f"training.metric: '{metric}' is computed only for data that asks for it; add data.metrics=[{wanted}]"
-            )
+        chosen = {"": (self.training, self.data)}
+        chosen |= {f"stages.{name}: ": (stage.training, stage.data) for name, stage in self.stages.items()}
+        for where, (training, data) in chosen.items():
+            metric, computed = training.metric, data.metrics
+            if metric in FURTHER_METRICS and metric not in computed:
+                wanted = ",".join([*computed, metric])
+                raise ValueError(
+                    f"{where}training.metric: '{metric}' is computed only for data that asks for it; "
+                    f"add data.metrics=[{wanted}]"
+                )
         return self
 
 

@@ -10,8 +10,7 @@ from functools import cache
 from stancekit.config.data import MixSource
 from stancekit.data.corpus import read_corpus
 from stancekit.data.leaks import CopyIndex
-from stancekit.data.soft import soft_columns
-from stancekit.errors import UserError
+from stancekit.data.soft import soft_labels
 from stancekit.pairs.model import Pair
 
 SOURCE = "source"
@@ -60,7 +59,7 @@ def mix_in(
         held_out: the evaluation sets, by name.
 
     Raises:
-        UserError: a source cannot be read.
+        UserError: a source cannot be read, or has broken soft labels.
     """
     if not mix:
         return [], {}
@@ -80,12 +79,8 @@ def mix_in(
             if is_copied(pair.statement):
                 removed += 1
                 continue
-            try:
-                soft = soft_columns(pair)
-            except ValueError as error:
-                raise UserError(f"data.mix.{name}: the row of {pair.statement[:60]!r}…: {error}") from error
             # Ids and splits of another corpus mean nothing beside our own.
-            taken.append(replace(pair, id=None, extra={SOURCE: name, **soft}))
+            taken.append(replace(pair, id=None, extra={SOURCE: name, **soft_labels(pair, f"data.mix.{name}")}))
         rows.extend(taken)
         counts[name] = MixCount(len(taken), removed, len(available))
     return rows, counts

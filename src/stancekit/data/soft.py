@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from stancekit.errors import UserError
 from stancekit.labels import OUTCOMES
 from stancekit.pairs.model import Pair
 
@@ -12,6 +13,18 @@ COLUMNS = tuple(f"p_{outcome}" for outcome in OUTCOMES)
 """One column for every outcome, in the order of ``OUTCOMES``."""
 
 _ROUNDING = 0.02
+
+
+def soft_labels(pair: Pair, where: str) -> Mapping[str, float]:
+    """Return a pair's soft labels as ``soft_columns`` does.
+
+    Raises:
+        UserError: they are none; names the pair and ``where`` it stands.
+    """
+    try:
+        return soft_columns(pair)
+    except ValueError as error:
+        raise UserError(f"{where}: the row of {pair.statement[:60]!r}…: {error}") from error
 
 
 def soft_columns(pair: Pair) -> Mapping[str, float]:

@@ -41,7 +41,8 @@ def keep_layers(encoder: Any, config: CrossEncoderConfig) -> None:
 def choose_trained(network: Any, config: CrossEncoderConfig) -> None:
     """Freeze what ``config`` does not train, and put adapters on the rest where it asks for them.
 
-    The head is always trained. What is frozen takes no gradient, no time and no room in the optimizer.
+    The head is always trained, and so is a pooler, which many encoders were saved without. What is frozen takes no
+    gradient, no time and no room in the optimizer.
 
     Raises:
         UserError: there are fewer layers than are to be frozen.
@@ -79,7 +80,7 @@ def merge_adapters(network: Any) -> None:
     encoder = network.base_model
     adapted = [(name, module) for name, module in encoder.named_modules() if isinstance(module, LoraLayer)]
     for name, module in adapted:
-        module.merge()  # type: ignore[operator]
+        module.merge()
         parent = encoder.get_submodule(name.rpartition(".")[0])
         setattr(parent, name.rpartition(".")[2], module.get_base_layer())
 
@@ -97,6 +98,8 @@ def _add_adapters(encoder: Any, name: str, layers: torch.nn.ModuleList, frozen: 
         if isinstance(module, torch.nn.Linear)
     ]
     inject_adapter_in_model(PeftConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=adapted), encoder)
+    if (pooler := getattr(encoder, "pooler", None)) is not None:
+        pooler.requires_grad_(True)
 
 
 def _layers(encoder: Any, called: str) -> tuple[str, torch.nn.ModuleList]:

@@ -20,7 +20,7 @@ from stancekit.files import whole_file
 from stancekit.paths import home
 from stancekit.repeats.describe import describe_run, score_line, warning_lines
 from stancekit.repeats.plan import Job
-from stancekit.repeats.stages import Stage, fingerprints, log_curve, train_stages, trained_rows
+from stancekit.repeats.stages import Stage, fingerprints, log_curve, train_stages
 from stancekit.tracking.promotion import DEV
 from stancekit.tracking.results import JOB, LINE, ROLE, VARIANT
 
@@ -106,7 +106,7 @@ def train_one(
                 json.dump(state, stream)
         say(f"run {active.info.run_id} ({active.info.run_name})")
         try:
-            start = train_stages(stages, {DEV: dataset.dev, **dataset.tests}, folder, say)
+            start, learned = train_stages(stages, {DEV: dataset.dev, **dataset.tests}, folder, say)
             trained = fit(config, dataset.train, dataset.dev, folder / _CHECKPOINTS, log_curve, say, start)
         except Exception:
             if not any(folder.glob("*/*")):
@@ -123,7 +123,7 @@ def train_one(
                 "soft_rows": sum(bool(soft_columns(pair)) for pair in dataset.train),
             }
         )
-        trace = Trace.of(trained_rows(stages, dataset.train))
+        trace = Trace.of([*learned, *dataset.train])
         plain = Evaluator(trained.model, called, config.evaluation, config.data).predict(dataset.dev)
         calibration = fit_calibration(plain.gold, plain.probabilities, config.evaluation.coverage)
         scaled = replace(plain, probabilities=scale(plain.probabilities, calibration.temperature))

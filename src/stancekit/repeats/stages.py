@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from stancekit.config.schema import TrainConfig
 from stancekit.data.dataset import Dataset
 from stancekit.data.mix import without_copies
+from stancekit.errors import UserError
 from stancekit.pairs.model import Pair
 from stancekit.tracking.results import JOB, LINE, ROLE
 
@@ -52,38 +53,49 @@ def stages_of(config: TrainConfig, data: Callable[[TrainConfig], Dataset]) -> li
 
 def train_stages(
     stages: Sequence[Stage], held_out: Mapping[str, Sequence[Pair]], folder: Path, say: Say
-) -> Path | None:
-    """Train the stages one after the other under the active run; return the file with the weights of the last.
+) -> tuple[Path | None, list[Pair]]:
+    """Train the stages one after the other under the active run.
 
     Stages that an interrupted run has finished are not trained again, and one that it was in goes on where it was.
 
     Args:
         held_out: what the whole is evaluated on: rows of a stage with such statements, or near-copies, are left out.
         folder: that of the unfinished run.
+
+    Returns:
+        The file with the weights of the last, None without stages; and the rows that the stages have learned from.
+
+    Raises:
+        UserError: no row of a stage is left.
     """
     start: Path | None = None
+    learned: list[Pair] = []
     for number, stage in enumerate(stages, 1):
         weights = folder / _FOLDER / f"{stage.name}.safetensors"
+        called = f"stage {stage.name} ({number} of {len(stages)})"
+        train = without_copies(stage.dataset.train, held_out)
+        if not train:
+            raise UserError(
+                f"stages.{stage.name}: the evaluation sets hold all of its {len(stage.dataset.train)} training rows "
+                "too, or near-copies of them; expected some that they do not hold"
+            )
         if weights.is_file():
-            say(f"\nstage {stage.name} ({number} of {len(stages)}): done before")
+            say(f"\n{called}: done before")
         else:
-            train = without_copies(stage.dataset.train, held_out)
             removed = len(stage.dataset.train) - len(train)
             without = f", {removed} left out that the evaluation sets hold too" if removed else ""
-            say(f"\nstage {stage.name} ({number} of {len(stages)}): {len(train)} pairs{without}")
+            say(f"\n{called}: {len(train)} pairs{without}")
             _train_stage(stage, train, start, weights, say)
         start = weights
-    return start
-
-
-def trained_rows(stages: Sequence[Stage], train: Sequence[Pair]) -> list[Pair]:
-    """Return all rows that a training has seen, those of its stages included."""
-    return [*(pair for stage in stages for pair in stage.dataset.train), *train]
+        learned += train
+    return start, learned
 
 
 def fingerprints(dataset: Dataset, stages: Sequence[Stage]) -> dict[str, str]:
-    """Return the fingerprint of every part of a training's data, and of what its stages learn from."""
-    return dataset.fingerprints | {f"stage {stage.name}": stage.dataset.fingerprints["train"] for stage in stages}
+    """Return the fingerprint of every part of a training's data, and of its stages': dev chooses their epochs."""
+    return dataset.fingerprints | {
+        f"stage {stage.name} {part}": stage.dataset.fingerprints[part] for stage in stages for part in ("train", "dev")
+    }
 
 
 def _train_stage(stage: Stage, train: Sequence[Pair], start: Path | None, weights: Path, say: Say) -> None:
@@ -118,12 +130,12 @@ def _train_stage(stage: Stage, train: Sequence[Pair], start: Path | None, weight
         trained = fit(stage.config, train, stage.dataset.dev, checkpoints, log_curve, say, start)
         assert isinstance(trained.model, CrossEncoder)
         mlflow.log_metrics({"best_step": trained.best_step, "steps": trained.steps, "train_rows": len(train)})
-        # Under another name until it is whole: its presence says that the stage is done.
         partial = weights.with_suffix(".partial")
         save_file({name: tensor.contiguous() for name, tensor in trained.model.network.state_dict().items()}, partial)
-        partial.replace(weights)
         mlflow.log_metric("seconds", seconds := time.monotonic() - started)
     mlflow.log_metric(f"stages/{stage.name}/seconds", seconds)
+    # Last, once all is whole and recorded: its presence says that the stage is done.
+    partial.replace(weights)
     shutil.rmtree(checkpoints)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from stancekit import __version__
 from stancekit.audit.model import Report as AuditReport
+from stancekit.config.data import DataConfig
 from stancekit.config.schema import TrainConfig
 from stancekit.data.dataset import Dataset
 from stancekit.data.folds import fold_of
@@ -74,9 +75,16 @@ def plan_hash(variants: Sequence[Variant]) -> str:
 
 
 def _anywhere(config: TrainConfig) -> TrainConfig:
-    if config.data.about is None:
-        return config
-    return config.model_copy(update={"data": config.data.model_copy(update={"path": None})})
+    # The words of a stage name the path once more; what they come to is the rest of it.
+    stages = {
+        name: stage.model_copy(update={"overrides": (), "data": _corpus_anywhere(stage.data)})
+        for name, stage in config.stages.items()
+    }
+    return config.model_copy(update={"data": _corpus_anywhere(config.data), "stages": stages})
+
+
+def _corpus_anywhere(data: DataConfig) -> DataConfig:
+    return data if data.about is None else data.model_copy(update={"path": None})
 
 
 def train_tree(

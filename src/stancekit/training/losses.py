@@ -42,9 +42,9 @@ class StanceLoss:
         taught = soft.sum(dim=-1) > 0
         if not taught.any():
             return hard.sum() / total
-        distance = self._distance(logits[taught], soft[taught])
-        mixed = torch.cat([hard[~taught], self._soft_weight * distance + (1 - self._soft_weight) * hard[taught]])
-        counts = torch.cat([weights[labels[~taught]], torch.ones_like(distance)])
+        distance, rest = self._distance(logits[taught], soft[taught]), 1 - self._soft_weight
+        mixed = torch.cat([hard[~taught], self._soft_weight * distance + rest * hard[taught]])
+        counts = torch.cat([weights[labels[~taught]], self._soft_weight + rest * weights[labels[taught]]])
         return mixed.sum() / counts.sum()
 
     def _distance(self, logits: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +27,10 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from stancekit.config.schema import CrossEncoderConfig, TrainingConfig
-from stancekit.data.soft import COLUMNS, soft_columns
+from stancekit.data.soft import COLUMNS, soft_labels
 from stancekit.encoders.locate import WEIGHTS
 from stancekit.errors import UserError
+from stancekit.files import row_writer
 from stancekit.labels import OUTCOMES
 from stancekit.metric_names import shown_name
 from stancekit.models.adapting import choose_trained, merge_adapters
@@ -119,15 +119,16 @@ class _StanceTrainer(Trainer):
         outputs = model(**inputs)
         loss = self._loss(outputs.logits, labels, soft)
         if model.training and not torch.isfinite(loss):
-            self._refuse_batch([self._train[i] for i in rows.tolist()], float(loss))
+            self._refuse_batch([self._train[i] for i in rows.tolist()], loss.item())
         return (loss, outputs) if return_outputs else loss
 
     def _refuse_batch(self, pairs: Sequence[Pair], loss: float) -> NoReturn:
         """Stop before the weights are spoilt, and leave what was being learned from for inspection."""
         folder = Path(str(self.args.output_dir))
-        folder.mkdir(parents=True, exist_ok=True)
         file = folder / BAD_BATCH
-        file.write_text("".join(json.dumps(pair.row(), ensure_ascii=False) + "\n" for pair in pairs), encoding="utf-8")
+        with row_writer(file) as write:
+            for pair in pairs:
+                write(pair.row())
         kept = last_whole_checkpoint(folder)
         raise UserError(
             f"training: the loss became {loss} at step {self.state.global_step + 1}; expected a finite number\n"
@@ -211,7 +212,8 @@ def fit_cross_encoder(
     the encoder's own.
 
     Raises:
-        UserError: the encoder cannot be used as configured, or the loss is no finite number any more.
+        UserError: the encoder cannot be used as configured, a row has broken soft labels, or the loss is no finite
+            number any more.
     """
     set_seed(seed)
     model = CrossEncoder.from_encoder(config)
@@ -291,8 +293,8 @@ def _rows(model: CrossEncoder, pairs: Sequence[Pair]) -> tuple[datasets.Dataset,
     labels = label_indices(pairs).tolist()
     untaught = dict.fromkeys(COLUMNS, 0.0)
     rows = [
-        {**row, "labels": labels[i], "soft": list((soft_columns(pairs[i]) or untaught).values()), "row": i}
-        for i, row in enumerate(inputs)
+        {**row, "labels": label, "soft": list((soft_labels(pair, "training") or untaught).values()), "row": i}
+        for i, (row, label, pair) in enumerate(zip(inputs, labels, pairs, strict=True))
     ]
     return datasets.Dataset.from_list(rows), [len(row["input_ids"]) for row in inputs]
 

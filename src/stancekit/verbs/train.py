@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,12 +16,13 @@ from stancekit.config.compose import load_config, validate
 from stancekit.config.schema import MajorityConfig, TfidfConfig, TrainConfig
 from stancekit.data.dataset import Dataset, label_counts, load_dataset
 from stancekit.data.folds import refuse_torn
+from stancekit.data.soft import soft_labels
 from stancekit.encoders.locate import locate
 from stancekit.errors import UserError, nearest
 from stancekit.paths import home
 from stancekit.repeats.one import CONFIG, Trained, train_one
 from stancekit.repeats.plan import OWN, Variant, plan
-from stancekit.repeats.stages import fingerprints, stages_of
+from stancekit.repeats.stages import Stage, fingerprints, stages_of
 from stancekit.repeats.tree import rows_of
 from stancekit.terminal import say
 from stancekit.tracking.store import open_store, store_uri
@@ -66,7 +67,7 @@ def run_jobs(configs: Mapping[str, TrainConfig]) -> None:
         dataset = _data(variant.config)
         stages = stages_of(variant.config, _data)
         _refuse_changed(resumed, variant, fingerprints(dataset, stages))
-        _check(variant, dataset)
+        _check(variant, dataset, stages)
         if (shown := json.dumps(dataset.fingerprints)) not in told:
             told.add(shown)
             _tell(dataset)
@@ -156,13 +157,16 @@ def _load(data: str, limit: int | None, seed: int | None) -> Dataset:
     return load_dataset(DataConfig.model_validate_json(data), limit, seed)
 
 
-def _check(variant: Variant, dataset: Dataset) -> None:
-    """Refuse, before anything is trained, what could not be scored afterwards."""
+def _check(variant: Variant, dataset: Dataset, stages: Sequence[Stage]) -> None:
+    """Refuse, before anything is trained, what could not be learned from or scored afterwards."""
     config = variant.config
     from stancekit.evaluation.behaviour import load_suite
     from stancekit.evaluation.evaluate import require_stances
     from stancekit.paths import find_file
 
+    for where, learned in {"data": dataset, **{f"stages.{stage.name}": stage.dataset for stage in stages}}.items():
+        for pair in (*learned.train, *learned.dev):
+            soft_labels(pair, where)
     scored = {"": dataset}
     if config.folds:
         own = [job for job in variant.jobs if job.line == OWN]
