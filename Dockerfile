@@ -11,6 +11,7 @@ COPY src ./src
 COPY configs ./configs
 COPY data ./data
 COPY experiments ./experiments
+COPY models ./models
 COPY seeds ./seeds
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
@@ -28,8 +29,9 @@ RUN pip install --no-cache-dir --constraint /tmp/requirements.lock \
 USER 10001
 WORKDIR /home/stancekit
 ENV STANCEKIT_HOME=/home/stancekit/runs \
-    HF_HUB_OFFLINE=1
-# The default model: trained here on the pairs that ship, so that `predict` needs nothing from outside.
-RUN stancekit train name=image
+    STANCEKIT_CACHE=/home/stancekit/cache
+# The encoder of the default model, so that `predict` needs nothing from outside.
+RUN stancekit fetch base
+ENV HF_HUB_OFFLINE=1
 ENTRYPOINT ["stancekit"]
 CMD ["--help"]

@@ -39,7 +39,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_when_the_wheel_is_built_then_it_carries_configs_data_and_experiments_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("configs", "data", "experiments", "seeds"):
+    for folder in ("configs", "data", "experiments", "models", "seeds"):
         here = {p.relative_to(ROOT).as_posix() for p in (ROOT / folder).rglob("*") if p.is_file()}
         assert {f"stancekit/shipped/{name}" for name in here} <= names
     assert all(name.startswith(("stancekit/", "stancekit-")) for name in names)

@@ -73,3 +73,52 @@ def test_when_official_splits_overlap_then_the_training_rows_are_removed_and_cou
     said = cli("train", "data=lingnli", f"data.path={path}", "model=majority", "evaluation.labels=present")
     assert "removed from train, because dev or test holds them too: 1" in said
     assert "train         10 pairs (supports 9, rules_out 0, leaves_open 1" in said
+
+
+def soft_file(tmp_path: Path, **soft: object) -> Path:
+    """50 rows in our own columns, the last of them with soft labels."""
+    rows: list[dict[str, object]] = [
+        {"statement": f"they meet {n} times", "target": "the port", "label": "supports"} for n in range(50)
+    ]
+    rows[-1] |= soft
+    return write_jsonl(tmp_path / "pool.jsonl", rows)
+
+
+GIVEN = {"p_supports": 0.7, "p_rules_out": "0.2", "p_leaves_open": 0.1, "p_no_stance": 0}
+
+
+def test_when_rows_with_soft_labels_are_mixed_in_then_they_keep_these_and_nothing_else(
+    own_file: Path, tmp_path: Path
+) -> None:
+    path = soft_file(tmp_path, id="p7", split="train", topic="x", **GIVEN)
+    own = load_dataset(mixed_config(own_file, "{}")).train
+    # The only row of the split: without the others, which belong to none.
+    (mixed,) = load_dataset(mixed_config(own_file, f"{{file: {{weight: 1, path: {path}}}}}")).train[len(own) :]
+    assert mixed.id is None and dict(mixed.extra) == {"source": "file", **GIVEN, "p_rules_out": 0.2}
+    assert (mixed.statement, mixed.target, mixed.label) == ("they meet 49 times", "the port", "supports")
+
+
+@pytest.mark.parametrize(
+    ("soft", "expected"),
+    [
+        ({**GIVEN, "p_supports": 0.1}, "p_no_stance add up to 0.40, expected 1"),
+        ({"p_favor": 0.5, "p_against": 0.5}, "no value in 'p_supports' (found: p_against, p_favor;"),
+    ],
+)
+def test_when_a_source_has_broken_soft_labels_then_it_and_the_row_are_named(
+    cli: CliRunner, own_file: Path, tmp_path: Path, soft: dict[str, object], expected: str
+) -> None:
+    path = soft_file(tmp_path, **soft)
+    said = cli("train", "data=file", f"data.path={own_file}", f"data.mix={{file: {{weight: 9, path: {path}}}}}", code=2)
+    assert "data.mix.file: the row of 'they meet 49 times'…: soft labels: " in said and expected in said
+
+
+def test_when_the_training_rows_themselves_have_broken_soft_labels_then_nothing_is_begun(
+    cli: CliRunner, tmp_path: Path
+) -> None:
+    rows = labelled_rows(120)
+    rows[0] |= {"p_favor": 0.4, "p_against": 0.6}
+    path = write_jsonl(tmp_path / "own.jsonl", rows)
+    said = cli("train", "data=file", f"data.path={path}", code=2)
+    assert f"data: the row of {rows[0]['statement'][:60]!r}…: soft labels: no value in 'p_supports'" in said
+    assert not (tmp_path / "home").exists()

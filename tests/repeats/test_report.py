@@ -96,10 +96,17 @@ def test_when_an_experiment_was_not_run_then_the_command_that_runs_it_is_named(f
     assert "experiment=spred: no such experiment; did you mean 'spread'? (valid: other, spread)" in cli(
         "report", "experiment=spred", "learned=x", code=2
     )
-    single = (folder / "other.yaml").read_text().replace("seeds: 3", "seeds: 1")
-    (folder / "other.yaml").write_text(single)
-    said = cli("report", "experiment=other", "learned=x", code=2)
-    assert "experiment=other: it is a single training" in said and "give its YAML seeds, folds, baselines" in said
+
+
+def test_when_an_experiment_is_a_single_training_then_a_run_of_it_under_a_parent_counts(
+    folder: Path, cli: CliRunner
+) -> None:
+    single = (folder / "spread.yaml").read_text().replace("seeds: 2", "seeds: 1")
+    (folder / "spread.yaml").write_text(single)
+    assert "written:" in cli("report", "experiment=spread", "learned=It is one.")
+    found = read("spread")
+    assert found is not None and found.seeds == "seeds 13"
+    assert from_table(found.table)["folder"].parts["test"]["macro_f1"].runs == 1
 
 
 def test_when_its_configuration_changed_since_then_it_is_to_be_run_again(

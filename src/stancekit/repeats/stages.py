@@ -47,8 +47,18 @@ def stage_configs(config: TrainConfig) -> dict[str, TrainConfig]:
 
 
 def stages_of(config: TrainConfig, data: Callable[[TrainConfig], Dataset]) -> list[Stage]:
-    """Return the stages of a training with their data."""
-    return [Stage(name, one, data(one)) for name, one in stage_configs(config).items()]
+    """Return the stages of a training with their data.
+
+    Raises:
+        UserError: the data of a stage is bad; names the stage.
+    """
+    stages = []
+    for name, one in stage_configs(config).items():
+        try:
+            stages.append(Stage(name, one, data(one)))
+        except UserError as error:
+            raise UserError(f"stages.{name}: {error}") from error
+    return stages
 
 
 def train_stages(

@@ -99,21 +99,26 @@ def own_children(client: MlflowClient, run: Run) -> list[Run]:
     ]
 
 
+def stored_parts(client: MlflowClient, run: Run) -> list[str]:
+    """Return the parts that a run left predictions of, dev first."""
+    held = [Path(item.path).name for item in client.list_artifacts(run.info.run_id, EVALUATION)]
+    ending = predictions_file("")
+    parts = [file.removesuffix(ending) for file in held if file.endswith(ending)]
+    return sorted(parts, key=lambda part: (part != "dev", part))
+
+
 def stored_predictions(client: MlflowClient, run: Run, part: str) -> Predictions:
     """Return the predictions that a run left of one part of its data.
 
     Raises:
         UserError: it left none; names the parts that it has.
     """
-    held = [Path(item.path).name for item in client.list_artifacts(run.info.run_id, EVALUATION)]
-    if (name := predictions_file(part)) not in held:
-        ending = predictions_file("")
-        parts = sorted(file.removesuffix(ending) for file in held if file.endswith(ending))
+    if part not in (parts := stored_parts(client, run)):
         raise UserError(
             f"run {run.info.run_id} ({run.info.run_name}) has no predictions of '{part}'{nearest(part, parts)} "
             f"(it has: {', '.join(parts) or 'none'})"
         )
-    return Predictions.read(Path(client.download_artifacts(run.info.run_id, f"{EVALUATION}/{name}")))
+    return Predictions.read(Path(client.download_artifacts(run.info.run_id, f"{EVALUATION}/{predictions_file(part)}")))
 
 
 def runs_to_compare(client: MlflowClient, run: Run) -> list[Run]:

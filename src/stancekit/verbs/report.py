@@ -20,7 +20,18 @@ from stancekit.repeats.experiment import (
     words_of,
     write,
 )
-from stancekit.tracking.results import EXPERIMENT, JOB, LINE, PARENT, REPEATS, ROLE, VARIANT, children
+from stancekit.tracking.results import (
+    EXPERIMENT,
+    JOB,
+    LINE,
+    PARENT,
+    REPEATS,
+    ROLE,
+    VARIANT,
+    children,
+    stored_parts,
+    stored_predictions,
+)
 from stancekit.tracking.runs import close_dead_runs
 from stancekit.tracking.store import open_store, store_uri
 
@@ -35,7 +46,7 @@ def run(config: ReportConfig) -> None:
     """Write the result of the last run of an experiment that was made with its present configuration.
 
     Raises:
-        UserError: there is no such experiment, it is a single training, or it has not been run as it is now.
+        UserError: there is no such experiment, or it has not been run as it is now.
     """
     path = known_experiment(config.experiment)
     client = open_store(config.tracking)
@@ -53,6 +64,7 @@ def _last_run(client: MlflowClient, config: ReportConfig) -> Run:
     from stancekit.config.compose import expand_variants
     from stancekit.repeats.plan import plan
     from stancekit.repeats.tree import CONFIG_HASH, plan_hash
+    from stancekit.tracking.logging import config_hash
 
     words = words_of(config.experiment)
     configs: dict[str, TrainConfig] = {}
@@ -61,12 +73,9 @@ def _last_run(client: MlflowClient, config: ReportConfig) -> Run:
         assert isinstance(composed, TrainConfig)
         configs[variant] = composed
     variants = plan(configs)
-    if sum(len(variant.jobs) for variant in variants) == 1:
-        raise UserError(
-            f"experiment={config.experiment}: it is a single training, which has neither spread nor anything to be "
-            "compared with; give its YAML seeds, folds, baselines or variants"
-        )
-    wanted = plan_hash(variants)
+    jobs = [job for variant in variants for job in variant.jobs]
+    single = len(jobs) == 1
+    wanted = config_hash(jobs[0].config) if single else plan_hash(variants)
     name = next(iter(configs.values())).tracking.experiment
     experiment = client.get_experiment_by_name(name)
     runs: list[Run] = []
@@ -75,7 +84,9 @@ def _last_run(client: MlflowClient, config: ReportConfig) -> Run:
         close_dead_runs(client, experiment.experiment_id)
         order = ["attributes.start_time DESC"]
         runs += client.search_runs([experiment.experiment_id], order_by=order, max_results=1000)
-    roots = [one for one in runs if one.data.tags.get(ROLE) in (EXPERIMENT, REPEATS) and PARENT not in one.data.tags]
+    # A single training may be one of a parent's, as the first of several seeds.
+    roles = ("run", "seed") if single else (EXPERIMENT, REPEATS)
+    roots = [one for one in runs if one.data.tags.get(ROLE) in roles and (single or PARENT not in one.data.tags)]
     whole = [one for one in roots if one.info.status == "FINISHED" and one.data.tags.get(CONFIG_HASH) == wanted]
     if whole:
         return whole[0]
@@ -92,14 +103,11 @@ def _last_run(client: MlflowClient, config: ReportConfig) -> Run:
 
 
 def _measured(client: MlflowClient, root: Run, path: Path, learned: str) -> Measured:
-    from stancekit.repeats.tree import CONFIG_HASH, SUMMARY
+    from stancekit.repeats.tree import CONFIG_HASH
 
     tags = root.data.tags
     values, variants = current(path.stem)
-    table: dict[str, Any] = json.loads(
-        Path(client.download_artifacts(root.info.run_id, SUMMARY)).read_text(encoding="utf-8")
-    )
-    trained = [one for one in _below(client, root) if one.data.tags.get(JOB)]
+    trained = [one for one in _below(client, root) if one.data.tags.get(JOB)] or [root]
     return Measured(
         name=path.stem,
         question=question_of(path),
@@ -110,14 +118,30 @@ def _measured(client: MlflowClient, root: Run, path: Path, learned: str) -> Meas
         commit=tags["stancekit.git_commit"],
         changed_since=tags["stancekit.git_dirty"] == "true",
         date=datetime.fromtimestamp(root.info.start_time / 1000, tz=UTC).date().isoformat(),
-        machine=tags["stancekit.machine"],
+        machine=tags.get("stancekit.machine", "not recorded"),
         # Of the trainings, so that an interruption does not count.
         seconds=sum(one.data.metrics["seconds"] for one in trained),
         seeds="seeds " + ", ".join(sorted({one.data.params["seed"] for one in trained}, key=int)),
-        table=table,
+        table=_table(client, root, path.stem),
         checks=_checks(trained),
         learned=learned,
     )
+
+
+def _table(client: MlflowClient, root: Run, name: str) -> dict[str, Any]:
+    """Return the summaries by line: as the parent run logged them, or that of a single training."""
+    from stancekit.repeats.summary import as_table, summarise
+    from stancekit.repeats.tree import SUMMARY
+
+    if root.data.tags[ROLE] in (EXPERIMENT, REPEATS):
+        path = client.download_artifacts(root.info.run_id, SUMMARY)
+        table: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+        return table
+    config = load_config("train", words_of(name))
+    assert isinstance(config, TrainConfig)
+    predictions = {part: stored_predictions(client, root, part) for part in stored_parts(client, root)}
+    summary = summarise([predictions], config.data.metrics, config.evaluation.draws)
+    return dict(as_table({config.model.name: summary}))
 
 
 def _below(client: MlflowClient, root: Run) -> list[Run]:
