@@ -93,7 +93,7 @@ def _add_adapters(encoder: Any, name: str, layers: torch.nn.ModuleList, frozen: 
     adapted = [
         f"{name}.{number}.{inner}"
         for number, layer in enumerate(layers)
-        if True
+        if number >= frozen
         for inner, module in layer.named_modules()
         if isinstance(module, torch.nn.Linear)
     ]

@@ -100,11 +100,11 @@ def own_children(client: MlflowClient, run: Run) -> list[Run]:
 
 
 def stored_parts(client: MlflowClient, run: Run) -> list[str]:
-    """Return the parts that a run left predictions of, dev first."""
+    """Return the parts that a run left predictions of: dev, the corpus's own test splits, then the others."""
     held = [Path(item.path).name for item in client.list_artifacts(run.info.run_id, EVALUATION)]
     ending = predictions_file("")
     parts = [file.removesuffix(ending) for file in held if file.endswith(ending)]
-    return sorted(parts, key=lambda part: (part != "dev", part))
+    return sorted(parts, key=lambda part: (part != "dev", not part.startswith("test"), part))
 
 
 def stored_predictions(client: MlflowClient, run: Run, part: str) -> Predictions:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+_MACHINE = "stancekit.machine"
 _CHECKS = ("target_hidden/macro_f1", "statement_hidden/macro_f1", "holder_hidden/macro_f1", "ece")
 
 
@@ -118,7 +119,7 @@ def _measured(client: MlflowClient, root: Run, path: Path, learned: str) -> Meas
         commit=tags["stancekit.git_commit"],
         changed_since=tags["stancekit.git_dirty"] == "true",
         date=datetime.fromtimestamp(root.info.start_time / 1000, tz=UTC).date().isoformat(),
-        machine=tags.get("stancekit.machine", "not recorded"),
+        machine=tags.get(_MACHINE) or client.get_run(tags[PARENT]).data.tags[_MACHINE],
         # Of the trainings, so that an interruption does not count.
         seconds=sum(one.data.metrics["seconds"] for one in trained),
         seeds="seeds " + ", ".join(sorted({one.data.params["seed"] for one in trained}, key=int)),
