@@ -59,8 +59,10 @@ def test_when_they_are_rounded_then_they_are_taken_as_they_are() -> None:
         ({**GIVEN, "p_supports": float("nan")}, "expected a probability in 'p_supports', found nan"),
         ({**GIVEN, "p_supports": [0.7]}, "expected a probability in 'p_supports', found [0.7]"),
     ],
-    ids=["missing", "empty", "other label names", "too little", "too much", "zeros", "percent", "negative", "word"]
-    + ["nan", "list"],
+    ids=[
+        *("missing", "empty", "other label names", "too little", "too much", "zeros"),
+        *("percent", "negative", "word", "nan", "list"),
+    ],
 )
 def test_when_soft_labels_are_broken_then_the_column_and_what_was_expected_are_named(
     extra: dict[str, Any], expected: str

@@ -48,16 +48,20 @@ def test_when_the_trained_model_is_evaluated_again_then_the_scores_are_those_log
 
 def test_when_a_file_has_no_splits_then_all_its_rows_are_scored(cli: CliRunner, tmp_path: Path) -> None:
     rows = [{k: v for k, v in row.items() if k != "split"} for row in labelled_rows(20)]
-    assert_rows(cli("evaluate", f"data.path={write_jsonl(tmp_path / 'mine.jsonl', rows)}", *QUICK), 20, "all")
+    assert_rows(
+        cli("evaluate", "model=champion", f"data.path={write_jsonl(tmp_path / 'mine.jsonl', rows)}", *QUICK), 20, "all"
+    )
 
 
 def test_when_all_splits_are_asked_for_then_every_row_is_scored(cli: CliRunner, labelled_file: Path) -> None:
-    assert_rows(cli("evaluate", f"data.path={labelled_file}", "split=all", *QUICK), 120, "all")
+    assert_rows(cli("evaluate", "model=champion", f"data.path={labelled_file}", "split=all", *QUICK), 120, "all")
 
 
 def test_when_the_split_column_is_empty_then_the_file_has_no_splits(cli: CliRunner, tmp_path: Path) -> None:
     rows = [row | {"split": ""} for row in labelled_rows(20)]
-    assert_rows(cli("evaluate", f"data.path={write_jsonl(tmp_path / 'mine.jsonl', rows)}", *QUICK), 20, "all")
+    assert_rows(
+        cli("evaluate", "model=champion", f"data.path={write_jsonl(tmp_path / 'mine.jsonl', rows)}", *QUICK), 20, "all"
+    )
 
 
 @pytest.mark.parametrize(

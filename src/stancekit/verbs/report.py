@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+_TRAINED = ("run", "seed", "fold", "baseline")
+"""The roles of whole trainings: a stage is part of one."""
 _MACHINE = "stancekit.machine"
 _CHECKS = ("target_hidden/macro_f1", "statement_hidden/macro_f1", "holder_hidden/macro_f1", "ece")
 
@@ -108,7 +110,7 @@ def _measured(client: MlflowClient, root: Run, path: Path, learned: str) -> Meas
 
     tags = root.data.tags
     values, variants = current(path.stem)
-    trained = [one for one in _below(client, root) if one.data.tags.get(JOB)] or [root]
+    trained = [one for one in _below(client, root) if one.data.tags.get(ROLE) in _TRAINED] or [root]
     return Measured(
         name=path.stem,
         question=question_of(path),
