@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 
 from stancekit.config.compose import expand_variants, experiments_dir, load_config
 from stancekit.config.schema import TrainConfig
+from stancekit.data.soft import COLUMNS
 from stancekit.repeats.experiment import as_markdown, question_of, read, readme_table, stale, words_of
 from stancekit.repeats.plan import plan
 from tests.conftest import CliRunner, labelled_rows, run_id_in, write_jsonl
@@ -56,15 +57,25 @@ def test_when_an_experiment_is_run_in_miniature_then_every_training_that_it_plan
     if whole.model.kind == "cross_encoder":
         # As a choice: where a variant chooses another model, keys of this one would be refused.
         words.append(f"model={tiny_model(tmp_path / 'own', tiny_encoder)}")
+    if "stancebank_pool" in whole.data.mix:
+        taught = [
+            row | {"stance": row.pop("label")} | dict.fromkeys(COLUMNS, 0.25) for row in labelled_rows(40, seed=1)
+        ]
+        words.append(f"data.mix.stancebank_pool.path={write_jsonl(tmp_path / 'pool.jsonl', taught)}")
     own = tmp_path / "own"
     own.mkdir(exist_ok=True)
     configs = {name: load_config("train", given, own) for name, given in expand_variants("train", words, own).items()}
     planned = plan({name: config for name, config in configs.items() if isinstance(config, TrainConfig)})
     said = cli("train", "--config-dir", str(own), *words)
+    client = MlflowClient(f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
+    if sum(len(variant.jobs) for variant in planned) == 1:
+        run = re.search(r"^run ([0-9a-f]{32}) ", said, re.MULTILINE)
+        assert run and client.get_run(run[1]).info.status == "FINISHED"
+        assert all(f"stage {name} (" in said for name in whole.stages)
+        return
     parent = re.search(r"^parent run ([0-9a-f]{32}) \(.+\): (\d+) trainings$", said, re.MULTILINE)
     assert parent and int(parent[2]) == sum(len(variant.jobs) for variant in planned)
     assert len(re.findall(r"^run [0-9a-f]{32} ", said, re.MULTILINE)) == int(parent[2])
-    client = MlflowClient(f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
     assert client.get_run(parent[1]).info.status == "FINISHED"
     table = json.loads(Path(client.download_artifacts(parent[1], "summary.json")).read_text(encoding="utf-8"))
     lines = {(variant.name, job.line) for variant in planned for job in variant.jobs}

@@ -32,6 +32,7 @@ _NOT_SEARCHED: dict[str, str] = {
     "seeds": _ONE_TRAINING,
     "folds": _ONE_TRAINING,
     "variants": _ONE_TRAINING,
+    "stages": _ONE_TRAINING,
     "baselines": _ONE_TRAINING,
     "resume": _ONE_TRAINING,
     "training.checkpoint_steps": _NO_EFFECT,
@@ -56,6 +57,7 @@ def check(config: SweepConfig) -> None:
         "folds": config.folds is not None,
         "baselines": config.baselines,
         "variants": bool(config.variants),
+        "stages": bool(config.stages),
     }.items():
         if given:
             raise UserError(

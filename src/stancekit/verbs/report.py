@@ -22,7 +22,6 @@ from stancekit.repeats.experiment import (
 )
 from stancekit.tracking.results import (
     EXPERIMENT,
-    JOB,
     LINE,
     PARENT,
     REPEATS,
