@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
@@ -24,7 +23,6 @@ from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.models.delta import DeltaConfig, DeltaSize, read_delta, write_delta
 from stancekit.models.saved import load_model, save_model
 from stancekit.pairs.model import pair_from_row
-from stancekit.tracking.pyfunc import _load_pyfunc
 from tests.conftest import labelled_rows
 from tests.models.test_cross_encoder import INPUT
 
@@ -329,8 +327,6 @@ def test_when_a_model_is_saved_as_a_delta_then_it_is_small_and_what_is_loaded_pr
     assert loaded.calibration == CALIBRATION and loaded.trace is not None
     calibrated = load_model(folder).model
     assert np.abs(scores(calibrated) - scores(loaded.model)).max() > 0.01
-    table = _load_pyfunc(str(folder)).predict(pd.DataFrame(ROWS))
-    np.testing.assert_array_equal(table["p_supports"], scores(calibrated, 64)[:, 0])
 
 
 def test_when_adapters_were_trained_then_a_delta_of_their_rank_loses_nothing_but_rounding(

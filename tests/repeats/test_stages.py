@@ -106,7 +106,7 @@ class Staged:
 
     @property
     def model(self) -> Path:
-        (found,) = self.home.glob("artifacts/models/*/artifacts/data/stance_model")
+        (found,) = self.home.glob("artifacts/models/*/artifacts/artifacts/stance_model")
         return found
 
 

@@ -214,7 +214,9 @@ def test_when_a_checkpoint_was_cut_off_then_the_one_before_it_counts(tmp_path: P
 
 
 def saved_weights(home: Path) -> bytes:
-    newest = max(home.glob("artifacts/models/*/artifacts/data/*/model.safetensors"), key=lambda p: p.stat().st_mtime)
+    newest = max(
+        home.glob("artifacts/models/*/artifacts/artifacts/*/model.safetensors"), key=lambda p: p.stat().st_mtime
+    )
     return b"".join(value.tobytes() for _, value in sorted(load_file(newest).items()))
 
 

@@ -89,7 +89,7 @@ class Bridges:
         """Return the folder of the model that such a training saved."""
         outputs = self.client.get_run(self.run(name)).outputs
         assert outputs is not None
-        (folder,) = (self.home / "artifacts/models" / outputs.model_outputs[-1].model_id).glob("artifacts/data/*")
+        (folder,) = (self.home / "artifacts/models" / outputs.model_outputs[-1].model_id).glob("artifacts/artifacts/*")
         return folder
 
 

@@ -22,7 +22,6 @@ from stancekit.data.dataset import Dataset
 from stancekit.evaluation.evaluate import Evaluated
 from stancekit.evaluation.model import Behaviour, Report
 from stancekit.evaluation.report import drawn, write_report
-from stancekit.labels import OUTCOMES
 from stancekit.metric_names import HEADLINE
 from stancekit.pairs.model import Pair
 from stancekit.paths import checkout_root, shown_path, without_home
@@ -197,30 +196,22 @@ def describe(text: str) -> None:
 def log_model(folder: Path, example: Sequence[Pair], step: int = 0) -> ModelInfo:
     """Log a saved model's folder as the active run's model, with signature and input example.
 
-    The folder is stored as it is and read by ``stancekit.tracking.pyfunc``: nothing in it is pickled.
+    The folder is stored as it is and read by ``stancekit.serving``: nothing in it is pickled.
 
     Args:
         step: the step that the run's scores were logged at: MLflow shows a model with the scores of its own step.
     """
-    import mlflow
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+    from mlflow.models import Model
 
-    text = DataType.string
-    inputs: list[ColSpec | TensorSpec] = [
-        ColSpec(text, "statement"),
-        ColSpec(text, "target"),
-        ColSpec(text, "holder", required=False),
-    ]
-    outputs: list[ColSpec | TensorSpec] = [ColSpec(text, "stance")]
-    outputs += [ColSpec(DataType.double, f"p_{label}") for label in OUTCOMES]
-    info: ModelInfo = mlflow.pyfunc.log_model(
+    from stancekit.serving import saving
+
+    info: ModelInfo = Model.log(
+        artifact_path=None,
         name=MODEL_ARTIFACT,
-        loader_module="stancekit.tracking.pyfunc",
-        data_path=str(folder),
-        signature=ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs)),
+        flavor=saving,
+        flavor_name=saving.FLAVOR,
+        folder=folder,
         input_example=_frame(example)[["statement", "target", "holder"]],
-        pip_requirements=[f"stancekit=={__version__}"],
         step=step,
     )
     return info

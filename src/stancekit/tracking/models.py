@@ -9,7 +9,7 @@ import yaml
 from stancekit.config.schema import Precision, TrackingConfig
 from stancekit.models.saved import SavedModel, load_model
 from stancekit.models.zero_shot import ZeroShotNli, zero_shot_config
-from stancekit.tracking.registry import find_model, is_name
+from stancekit.tracking.registry import INSIDE, find_model, is_name
 
 
 def open_model(name: str, tracking: TrackingConfig, precision: Precision = "fp32") -> SavedModel:
@@ -31,7 +31,7 @@ def open_model(name: str, tracking: TrackingConfig, precision: Precision = "fp32
 def run_of(folder: Path) -> str | None:
     """Return the id of the run that logged the model in a folder; None where MLflow does not hold the model."""
     wrapped = folder.parent.parent / "MLmodel"
-    if folder.parent.name != "data" or not wrapped.is_file():
+    if folder.parent.name not in INSIDE or not wrapped.is_file():
         return None
     found = yaml.safe_load(wrapped.read_text(encoding="utf-8")).get("run_id")
     return str(found) if found else None

@@ -14,6 +14,8 @@ from stancekit.tracking.store import MODEL_ARTIFACT, open_store, store_uri
 
 CHAMPION = "champion"
 LATEST = "latest"
+INSIDE = ("artifacts", "data")
+"""The folder of a logged model that the saved model lies in; ``data`` in models that were not logged as code."""
 
 
 def is_name(model: str) -> bool:
@@ -90,7 +92,7 @@ def _model_uri(uri: str) -> str:
 
 def _saved_folder(folder: Path) -> Path:
     """Return ``folder`` or, where MLflow has wrapped it, the saved model inside."""
-    inside = [path.parent for path in sorted(folder.glob(f"data/*/{MANIFEST}"))]
-    if (folder / MANIFEST).is_file() or not inside:
+    if (folder / MANIFEST).is_file():
         return folder
-    return inside[0]
+    inside = [path.parent for name in INSIDE for path in sorted(folder.glob(f"{name}/*/{MANIFEST}"))]
+    return inside[0] if inside else folder

@@ -36,6 +36,8 @@ def open_store(tracking: TrackingConfig) -> MlflowClient:
     # Nothing that a user trains on is reported to anybody.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # Otherwise a uv project that the working folder happens to be is copied into every model that is logged.
+    os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")
     import mlflow
 
     for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.pyfunc"):
