@@ -31,10 +31,10 @@ run: $(VENV)/.runtime
 	@echo "== a first model is trained on data/stancebank, tested on unseen topics and on the seeds"
 	@$(BIN)/stancekit train name=first training=quick
 	@echo "== the new model labels the seed articles"
-	@$(BIN)/stancekit predict model=latest input=$(FIRST)/pairs.jsonl output=$(FIRST)/predictions.jsonl
+	@$(BIN)/stancekit predict model=latest input=$(FIRST)/pairs.jsonl output=$(FIRST)/predictions.jsonl overwrite=true
 	@$(BIN)/stancekit evaluate model=latest data=seeds output=$(FIRST)/seeds.json
 	@echo "== the model that ships labels them too (its encoder is fetched once, 405 MB)"
-	@$(BIN)/stancekit predict model=default input=$(FIRST)/pairs.jsonl output=$(FIRST)/shipped.jsonl \
+	@$(BIN)/stancekit predict model=default input=$(FIRST)/pairs.jsonl output=$(FIRST)/shipped.jsonl overwrite=true \
 	  || echo "   not labelled: the rest does not need it"
 	@echo
 	@echo "pairs        $(FIRST)/pairs.jsonl"
@@ -56,7 +56,7 @@ wheel: $(VENV)/.dev
 # build, not a version: without it the line holds for every build.
 lock: | $(BIN)/python
 	@rm -rf $(VENV)-lock && $(BIN)/python -m venv $(VENV)-lock
-	@$(VENV)-lock/bin/python -m pip install -qq "torch==2.13.0" --editable ".[deberta,dev,fast,html,ray]"
+	@$(VENV)-lock/bin/python -m pip install -qq "torch==2.13.0" --editable ".[deberta,dev,export,fast,html,ray,s3]"
 	@{ echo "# Exact versions of everything, for pip install --constraint. Written by: make lock"; \
 	   $(VENV)-lock/bin/python -m pip freeze --exclude-editable | sed 's/^\(torch==[0-9.]*\).*/\1/'; } > $(LOCK)
 	@rm -rf $(VENV)-lock

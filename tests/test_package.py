@@ -61,13 +61,13 @@ def test_when_the_wheel_is_used_in_an_empty_folder_then_it_trains_and_predicts(w
 
     assert f"data: {site}" in run("train", "model=tfidf")
     assert "4 rows" in run("predict", "model=latest", "input=rows.jsonl", "output=out.csv")
-    assert sorted(p.name for p in empty.iterdir()) == ["out.csv", "rows.jsonl"]
+    assert sorted(p.name for p in empty.iterdir()) == ["out.csv", "out.csv.manifest.json", "rows.jsonl"]
 
 
 def test_when_a_requirement_is_declared_then_it_has_a_lower_bound_and_the_lock_meets_it() -> None:
     pins = locked()
     extras = PROJECT["optional-dependencies"]
-    assert set(extras) == {"deberta", "dev", "fast", "html", "ray"}
+    assert set(extras) == {"deberta", "dev", "export", "fast", "html", "ray", "s3"}
     for line in [*PROJECT["dependencies"], *(line for lines in extras.values() for line in lines)]:
         requirement = Requirement(line)
         assert any(spec.operator in (">=", "==") for spec in requirement.specifier), f"{line}: no lower bound"

@@ -60,7 +60,7 @@ def test_when_rows_are_bad_then_each_says_why_and_none_is_lost_or_moved(
     (tmp_path / "in.jsonl").write_text("\n".join(lines), encoding="utf-8")
     said = cli(
         *("predict", f"model={use_trained}", f"input={tmp_path / 'in.jsonl'}", f"output={tmp_path / 'out.jsonl'}"),
-        "prediction.chunk_rows=3",
+        "engine.window_rows=3",
     )
     found = predicted(tmp_path / "out.jsonl")
     assert [row.get("id") for row in found] == ["0", None, "2", "3", "4", "5", "6", "7"]
@@ -115,17 +115,29 @@ def test_when_the_input_was_labelled_before_then_the_old_columns_are_replaced_an
     assert "note: columns of the input that are replaced: stance, error" in said
 
 
-def test_when_prediction_is_terminated_then_no_file_is_left(use_trained: str, tmp_path: Path) -> None:
-    rows = [GOOD | {"id": i, "statement": f"{GOOD['statement']} {i}"} for i in range(60000)]
+def test_when_prediction_is_terminated_then_the_same_command_goes_on_and_nothing_is_lost(
+    use_trained: str, tmp_path: Path
+) -> None:
+    rows = [GOOD | {"id": i, "statement": f"{GOOD['statement']} {i}"} for i in range(3000)]
     path = write_jsonl(tmp_path / "in.jsonl", rows)
-    process = spawn(["predict", f"model={use_trained}", f"input={path}", f"output={tmp_path / 'o.csv'}"])
+    words = ["predict", f"model={use_trained}", f"input={path}", "engine.window_rows=100"]
+    process = spawn([*words, f"output={tmp_path / 'o.csv'}"])
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".o.csv.*")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("o.csv.parts/part-00003*")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 143 and "Traceback" not in output
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["in.jsonl"]
+    assert not (tmp_path / "o.csv").exists() and (tmp_path / "o.csv.parts").is_dir()
+    output, _ = (process := spawn([*words, f"output={tmp_path / 'o.csv'}"])).communicate(timeout=120)
+    assert process.returncode == 0 and "going on after part" in output
+    output, _ = (process := spawn([*words, f"output={tmp_path / 'p.csv'}"])).communicate(timeout=120)
+    assert process.returncode == 0
+    assert (tmp_path / "o.csv").read_bytes() == (tmp_path / "p.csv").read_bytes()
+    assert {p.name for p in tmp_path.iterdir()} == {
+        *("in.jsonl", "o.csv", "p.csv"),
+        *("o.csv.manifest.json", "p.csv.manifest.json"),
+    }
 
 
 def test_when_articles_are_labelled_then_their_pairs_come_out(cli: CliRunner, use_trained: str, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stancekit.articles.model import Article, Dropped, Statement
-from stancekit.articles.reading import read_articles
+from stancekit.articles.reading import article_files, read_articles
 from stancekit.articles.splitting import SentenceSplitter, make_splitter
 from stancekit.articles.statements import find_statements
 from stancekit.articles.stories import group_stories
@@ -13,6 +13,7 @@ __all__ = [
     "Dropped",
     "SentenceSplitter",
     "Statement",
+    "article_files",
     "find_statements",
     "group_stories",
     "make_splitter",

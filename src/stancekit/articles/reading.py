@@ -25,9 +25,20 @@ def read_articles(path: str | Path) -> Iterator[Article]:
     cannot be read as its kind or an id that comes twice.
     """
     root = Path(path)
+    files = article_files(root)
     if root.is_dir():
-        files = _article_files(root)
         return _articles(files, _file_ids([file.relative_to(root) for file in files]))
+    return _articles(files, [root.stem])
+
+
+def article_files(root: Path) -> list[Path]:
+    """Return the files that ``read_articles`` reads, in its order.
+
+    Raises:
+        UserError: there is none.
+    """
+    if root.is_dir():
+        return _files_in(root)
     if not root.exists():
         raise UserError(_missing(root))
     if root.suffix.lower() not in READERS:
@@ -35,7 +46,7 @@ def read_articles(path: str | Path) -> Iterator[Article]:
             f"{root}: cannot read articles from '{root.suffix or root.name}' files; expected one of: "
             f"{', '.join(EXTENSIONS)}{nearest(root.suffix.lower(), EXTENSIONS)}"
         )
-    return _articles([root], [root.stem])
+    return [root]
 
 
 def _articles(files: list[Path], file_ids: list[str]) -> Iterator[Article]:
@@ -65,7 +76,7 @@ def _article(row: RawArticle, file: Path, file_id: str) -> Article:
     )
 
 
-def _article_files(root: Path) -> list[Path]:
+def _files_in(root: Path) -> list[Path]:
     found = sorted(
         (file for file in root.rglob("*") if _is_article_file(file, root)),
         key=lambda file: file.relative_to(root).as_posix(),

@@ -282,12 +282,26 @@ class RelevanceConfig(Schema):
     threshold: Annotated[float, Field(ge=-1, le=1)]
 
 
-class PredictionConfig(Schema):
-    """How rows are labelled in bulk."""
+EnginePrecision = Literal["auto", "fp32", "bf16", "int8_dynamic", "int8_static"]
 
-    engine: Literal["torch"]
-    batch_size: Positive
-    chunk_rows: Positive
+
+class EngineConfig(Schema):
+    """What rows are labelled with in bulk.
+
+    ``auto`` takes the fastest engine that is installed and has shown on dev that it agrees with torch. ``threads`` are
+    those of the processor, null: all that the process may use. ``batch_tokens`` is how many tokens the engine gets at
+    once, null: as many as suit the device. ``window_rows`` are read, sorted by length, scored and written at a time.
+    ``cluster`` spreads the windows over the ``workers`` of a Ray cluster: a running one at ``address``, or a local one.
+    """
+
+    name: Literal["auto", "torch", "onnx", "openvino"]
+    precision: EnginePrecision
+    threads: Positive | None
+    batch_tokens: Positive | None
+    window_rows: Positive
+    cluster: Literal["ray"] | None
+    address: GivenText | None
+    workers: Positive | None
 
 
 def _trained_by_steps(model: Any) -> Any:
@@ -519,10 +533,11 @@ class PredictConfig(Schema):
     model: GivenText
     input: GivenText
     output: GivenText
+    overwrite: bool
     targets: GivenText | None
     articles: ArticlesConfig
     relevance: RelevanceConfig
-    prediction: PredictionConfig
+    engine: EngineConfig
     tracking: TrackingConfig
 
 
@@ -558,13 +573,18 @@ class ExportConfig(Schema):
     """``stancekit export``
 
     ``delta`` writes only what differs from the encoder that the model was trained from: every changed matrix as the
-    product of two of ``rank`` columns, or with ``rank`` null as 8-bit integers.
+    product of two of ``rank`` columns, or with ``rank`` null as 8-bit integers. ``engines`` writes graphs for other
+    engines than torch and measures each on the ``split`` of ``data``; with ``output`` null into the cache, where
+    ``stancekit predict`` finds them.
     """
 
     model: GivenText
-    output: GivenText
-    format: Literal["whole", "delta"]
+    output: GivenText | None
+    overwrite: bool
+    format: Literal["whole", "delta", "engines"]
     rank: Positive | None
+    split: GivenText
+    data: DataConfig
     tracking: TrackingConfig
 
 

@@ -18,7 +18,7 @@ from stancekit.models.adapting import keep_layers
 from stancekit.models.base import Prediction
 from stancekit.models.delta import FILE as DELTA
 from stancekit.models.delta import DeltaConfig, DeltaSize, read_delta, write_delta
-from stancekit.models.inputs import encode, render
+from stancekit.models.inputs import encode, refused_target, render
 from stancekit.models.pooling import MeanPooled
 from stancekit.pairs.model import Pair
 
@@ -133,10 +133,7 @@ class CrossEncoder:
         """
 
         def refusal(at: int, tokens: int, room: int) -> str:
-            return (
-                f"the target {pairs[at].target[:60]!r}… has {tokens} tokens, but the input has room for {room} "
-                "in all; expected a short noun phrase"
-            )
+            return refused_target(pairs[at].target, tokens, room)
 
         segments = [render(pair, self.template) for pair in pairs]
         return encode(self.tokenizer, segments, self.template.max_length, refusal)

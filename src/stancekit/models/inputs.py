@@ -24,6 +24,14 @@ def render(pair: Pair, config: InputConfig) -> tuple[str, str]:
     return config.statement.format(statement=statement, holder=holder), config.target.format(target=target)
 
 
+def refused_target(target: str, tokens: int, room: int) -> str:
+    """Return why a pair is refused whose target of so many ``tokens`` leaves no ``room`` for its statement."""
+    return (
+        f"the target {target[:60]!r}… has {tokens} tokens, but the input has room for {room} in all; "
+        "expected a short noun phrase"
+    )
+
+
 def encode(
     tokenizer: Any, segments: Sequence[tuple[str, str]], max_length: int, refusal: Callable[[int, int, int], str]
 ) -> tuple[list[dict[str, list[int]]], NDArray[np.bool_]]:

@@ -116,11 +116,11 @@ def save_model(
     return size
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a model folder after checking labels and the hash of every file.
+def manifest_of(folder: Path) -> Path:
+    """Return the path of a saved model's manifest.
 
     Raises:
-        UserError: there is no manifest, it has no label names or others than ours, a file is missing or was changed.
+        UserError: the folder has none.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -128,6 +128,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"model: '{folder}' is no saved model: no {MANIFEST}, so its label names are unknown; "
             "expected a folder written by `stancekit train`"
         )
+    return path
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a model folder after checking labels and the hash of every file.
+
+    Raises:
+        UserError: there is no manifest, it has no label names or others than ours, a file is missing or was changed.
+    """
+    path = manifest_of(folder)
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

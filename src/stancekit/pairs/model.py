@@ -46,9 +46,11 @@ def pair_from_row(values: Mapping[str, Any]) -> Pair:
             raise ValueError(f"'{name}' must be text, found {type(value).__name__}")
         if not value.strip():
             raise ValueError(f"'{name}' is empty")
+        _checked_characters(name, value)
     holder = values.get("holder")
     if holder is not None and not isinstance(holder, str):
         raise ValueError(f"'holder' must be text or nothing, found {type(holder).__name__}")
+    _checked_characters("holder", holder or "")
     label, identity = values.get("label"), values.get("id")
     return Pair(
         statement=values["statement"],
@@ -58,3 +60,11 @@ def pair_from_row(values: Mapping[str, Any]) -> Pair:
         id=None if identity in (None, "") else str(identity),
         extra={name: value for name, value in values.items() if name not in PAIR_COLUMNS},
     )
+
+
+def _checked_characters(name: str, text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        # No tokenizer reads it, and no file holds it.
+        raise ValueError(f"'{name}' has half a surrogate pair, which is not a whole character") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +32,10 @@ class TargetList(BaseModel):
 
     name: str | None = None
     targets: tuple[Target, ...]
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of all that the list says."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 def load_targets(name: str) -> TargetList:

@@ -1,36 +1,30 @@
-"""What runs a saved model: the seam for faster engines."""
+"""What runs a network over token batches: one protocol, one file per engine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Protocol
 
-from stancekit.models.base import Prediction
-from stancekit.models.saved import load_model
-from stancekit.pairs.model import Pair
+import numpy as np
+
+from stancekit.prediction.batches import TokenBatch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Logits = tuple[NDArray[np.int64], NDArray[np.float32]]
+    """The places of a batch's rows, and their logits of shape (rows, 4)."""
 
 
 class Engine(Protocol):
-    """Scores pairs; one instance serves one saved model."""
+    """Scores token batches; one instance serves one network and may be shared by threads.
 
-    def predict(self, pairs: Sequence[Pair]) -> Prediction:
-        """Return the outcome probabilities of every pair, in order."""
+    Attributes:
+        description: what runs where, for people: ``openvino bf16, 2 threads``.
+    """
+
+    description: str
+
+    def logits(self, batches: Iterable[TokenBatch]) -> Iterator[Logits]:
+        """Yield the logits of every batch, in any order; the batches are taken as they can be worked on."""
         ...
-
-
-class TorchEngine:
-    """The model as it was trained, on the GPU where torch sees one."""
-
-    def __init__(self, folder: Path, batch_size: int) -> None:
-        """Load the saved model in ``folder``."""
-        self._model = load_model(folder).model
-        self._batch_size = batch_size
-
-    def predict(self, pairs: Sequence[Pair]) -> Prediction:
-        """Return the outcome probabilities of every pair, in order."""
-        return self._model.predict(pairs, self._batch_size)
-
-
-ENGINES: dict[str, Callable[[Path, int], Engine]] = {"torch": TorchEngine}
-"""Every engine by the name that ``engine=`` takes; the schema lists the same names."""

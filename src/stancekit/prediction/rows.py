@@ -2,74 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from stancekit.errors import UserError
 from stancekit.files import Row
 from stancekit.labels import OUTCOMES
 from stancekit.pairs.model import Pair, pair_from_row
+from stancekit.prediction.memo import Block, Memo
+from stancekit.prediction.scoring import Scorer
 
-if TYPE_CHECKING:
-    # At run time the verb brings the engine, and with it torch, only when all else is in order.
-    from stancekit.prediction.engine import Engine
-
-PREDICTED_COLUMNS = (
-    "stance",
-    *(f"p_{outcome}" for outcome in OUTCOMES),
-    "confidence",
-    "status",
-    "error",
-    "truncated",
-)
+PROBABILITIES = tuple(f"p_{outcome}" for outcome in OUTCOMES)
+PREDICTED_COLUMNS = ("stance", *PROBABILITIES, "confidence", "status", "error", "truncated")
+_REPLACED = frozenset(PREDICTED_COLUMNS)
+_DIGITS = 6
 
 
-def label_rows(rows: Iterable[Row], engine: Engine, chunk_rows: int) -> Iterator[dict[str, Any]]:
-    """Yield every row with the predicted columns after its own; at most ``chunk_rows`` rows are held at a time."""
+@dataclass(frozen=True)
+class Window:
+    """Rows that are read, scored and written at a time, ready for the engine.
+
+    Attributes:
+        rows: as they were read.
+        bad: why a row is no pair, by its place.
+        places: where each other row's score will be, by its place.
+        new: the pairs that were not met before; ``prepared`` is what the scorer made of them.
+    """
+
+    rows: Sequence[Row]
+    bad: Mapping[int, str]
+    places: Mapping[int, tuple[Block, int]]
+    new: Block
+    prepared: Any
+
+
+def windows(rows: Iterable[Row], size: int, scorer: Scorer, memo: Memo) -> Iterator[Window]:
+    """Yield the rows in windows of ``size``, bad ones set aside, the pairs that are new prepared for the scorer."""
     stream = iter(rows)
-    while chunk := list(islice(stream, chunk_rows)):
-        results: list[dict[str, Any] | None] = []
-        pairs: list[Pair] = []
-        for row in chunk:
-            try:
-                if row.error:
-                    raise ValueError(row.error)
-                pairs.append(pair_from_row(row.values))
-                results.append(None)
-            except ValueError as error:
-                results.append(_bad(str(error)))
-        labelled = iter(_labelled(pairs, engine))
-        for row, result in zip(chunk, results, strict=True):
-            # Columns of ours that the input already has, as from an earlier prediction, are replaced.
-            own = {name: value for name, value in row.values.items() if name not in PREDICTED_COLUMNS}
-            yield {**own, **(result or next(labelled))}
+    while chunk := list(islice(stream, size)):
+        yield prepare(chunk, scorer, memo)
 
 
-def _labelled(pairs: list[Pair], engine: Engine) -> list[dict[str, Any]]:
-    if not pairs:
-        return []
-    try:
-        prediction = engine.predict(pairs)
-    except UserError as error:
-        # One pair that cannot be scored must not cost the others: halves find it.
-        if len(pairs) == 1:
-            return [_bad(str(error))]
-        middle = len(pairs) // 2
-        return _labelled(pairs[:middle], engine) + _labelled(pairs[middle:], engine)
-    rows = zip(prediction.outcomes(), prediction.probabilities, prediction.truncated, strict=True)
+def prepare(rows: Sequence[Row], scorer: Scorer, memo: Memo) -> Window:
+    """Return rows as one window."""
+    bad: dict[int, str] = {}
+    pairs: dict[int, Pair] = {}
+    for place, row in enumerate(rows):
+        try:
+            if row.error:
+                raise ValueError(row.error)
+            pairs[place] = pair_from_row(row.values)
+        except ValueError as error:
+            bad[place] = str(error)
+    block, new, found = memo.fold(list(pairs.values()))
+    return Window(rows, bad, dict(zip(pairs, found, strict=True)), block, scorer.prepare(new))
+
+
+def score(window: Window, scorer: Scorer) -> None:
+    """Score what is new in a window; the windows before it must have been scored."""
+    window.new.scores = scorer.score(window.prepared)
+
+
+def labelled(window: Window) -> list[dict[str, Any]]:
+    """Return the predicted columns of every row of a scored window."""
+    results = []
+    for place in range(len(window.rows)):
+        if (reason := window.bad.get(place)) is not None:
+            results.append(bad_result(reason))
+            continue
+        block, at = window.places[place]
+        assert block.scores is not None
+        if (reason := block.scores.errors.get(at)) is not None:
+            results.append(bad_result(reason))
+            continue
+        values = block.scores.probabilities[at]
+        best = int(values.argmax())
+        probabilities = [round(value, _DIGITS) for value in values.tolist()]
+        results.append(
+            {
+                "stance": OUTCOMES[best],
+                **dict(zip(PROBABILITIES, probabilities, strict=True)),
+                "confidence": probabilities[best],
+                "status": "ok",
+                "error": None,
+                "truncated": bool(block.scores.truncated[at]),
+            }
+        )
+    return results
+
+
+def labelled_rows(window: Window) -> list[dict[str, Any]]:
+    """Return every row of a scored window with the predicted columns after its own; older ones of ours are replaced."""
     return [
-        {
-            "stance": outcome,
-            **{f"p_{name}": round(float(p), 6) for name, p in zip(OUTCOMES, probabilities, strict=True)},
-            "confidence": round(float(probabilities.max()), 6),
-            "status": "ok",
-            "error": None,
-            "truncated": bool(truncated),
-        }
-        for outcome, probabilities, truncated in rows
+        {**{name: value for name, value in row.values.items() if name not in _REPLACED}, **result}
+        for row, result in zip(window.rows, labelled(window), strict=True)
     ]
 
 
-def _bad(reason: str) -> dict[str, Any]:
+def count(rows: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """Return how many rows there are of every outcome, and how many bad ones, as ``error``."""
+    return Counter(row["stance"] or "error" for row in rows)
+
+
+def bad_result(reason: str) -> dict[str, Any]:
+    """Return the predicted columns of a row that could not be labelled."""
     return {**dict.fromkeys(PREDICTED_COLUMNS), "status": "error", "error": reason, "truncated": False}

@@ -1,4 +1,4 @@
-"""``stancekit export``: a cross-encoder in a folder of its own, whole or as a delta on its encoder."""
+"""``stancekit export``: a cross-encoder in a folder of its own: whole, as a delta, or as graphs for other engines."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from stancekit.models.delta import DeltaConfig
 from stancekit.paths import shipped_root
 from stancekit.tracking.models import run_of
 from stancekit.tracking.registry import find_model
+from stancekit.verbs.evaluate import rows_of
 
 if TYPE_CHECKING:
     from stancekit.models.base import StanceModel
+    from stancekit.models.saved import SavedModel
 
 _EXAMPLES = "data/seeds/pairs.jsonl"
 _MOST_EXAMPLES = 32
@@ -31,27 +33,31 @@ _LOSSY = 0.1
 
 
 def run(config: ExportConfig) -> None:
-    """Write the folder, and print its bytes, what the delta loses and by how much probabilities change.
+    """Write the folder, and print its bytes and what became of the model on the way.
 
     Calibration, trace, configuration and the fingerprints of the data go with it.
 
     Raises:
         UserError: the model or the output is bad; nothing is left behind.
     """
-    if config.format == "whole" and config.rank is not None:
-        raise UserError("rank: whole weights have none; leave it out, or give format=delta")
-    output = Path(config.output).expanduser()
+    if config.format != "delta" and config.rank is not None:
+        raise UserError(f"rank: format={config.format} has none; leave it out, or give format=delta")
+    if config.format != "engines" and config.output is None:
+        raise UserError("output: is missing; expected a new or an empty folder")
     folder = find_model(config.model, config.tracking)
+    if config.format == "engines":
+        _engines(config, folder)
+    else:
+        _weights(config, folder, Path(config.output or "").expanduser())
+
+
+def _weights(config: ExportConfig, folder: Path, output: Path) -> None:
+    """Write a saved model, whole or as a delta, and print by how much probabilities change."""
     _refuse_output(output, folder)
+    saved = _cross_encoder(config, folder)
 
     from stancekit.models.saved import CONFIG, load_model, save_model
 
-    saved = load_model(folder, calibrated=False)
-    if not isinstance(saved.config, CrossEncoderConfig):
-        raise UserError(
-            f"model={config.model}: it is a model of the kind '{saved.config.kind}'; expected a cross-encoder: only "
-            "these have weights that differ from their encoder's"
-        )
     resolved = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
     delta = DeltaConfig(config.rank) if config.format == "delta" else None
     with _whole_folder(output) as new:
@@ -61,6 +67,7 @@ def run(config: ExportConfig) -> None:
         change, rows = _largest_change(saved.model, load_model(new, calibrated=False).model)
     print(f"{output}: {taken:,} bytes")
     if size is not None:
+        assert isinstance(saved.config, CrossEncoderConfig)
         print(f"  delta on {saved.config.encoder.name}: {size.bytes:,} bytes, relative error {size.error:.2g}")
         if size.error > _LOSSY:
             print("  that is much: a greater rank, or 8-bit integers (rank=null), would keep more")
@@ -68,6 +75,43 @@ def run(config: ExportConfig) -> None:
     if output.resolve().parent == (shipped_root() / "models").resolve() and (run_id := run_of(folder)):
         # What ships has a card, which says how it was made.
         print(f"  {write_training(training_of(run_id, config.tracking), output)}")
+
+
+def _engines(config: ExportConfig, folder: Path) -> None:
+    """Write the graphs for other engines, and print what was measured of each."""
+    from stancekit.exporting.engines import export_engines
+    from stancekit.exporting.table import print_variants
+    from stancekit.prediction.exported import ENGINES_FILE, export_folder, is_exported, source_of
+
+    if is_exported(folder):
+        raise UserError(f"model={config.model}: '{folder}' is exported already; give the model that it was made of")
+    saved = _cross_encoder(config, folder)
+    output = Path(config.output).expanduser() if config.output else export_folder(source_of(folder))
+    if config.output is None and (output / ENGINES_FILE).is_file():
+        if not config.overwrite:
+            raise UserError(f"model={config.model}: exported already, to '{output}'; overwrite=true does it again")
+    else:
+        _refuse_output(output, folder)
+    _, pairs = rows_of(config.data, config.split)
+    pairs = [pair for pair in pairs if pair.label is not None]
+    with _whole_folder(output, replace=config.overwrite and config.output is None) as new:
+        manifest = export_engines(saved, pairs, new)
+    print_variants(manifest)
+    print(f"{output}: {sum(path.stat().st_size for path in output.iterdir()):,} bytes")
+    use = f"model={config.model}" if config.output is None else f"model={config.output}"
+    print(f"  used from now on by: stancekit predict {use} input=… output=…")
+
+
+def _cross_encoder(config: ExportConfig, folder: Path) -> SavedModel:
+    from stancekit.models.saved import load_model
+
+    saved = load_model(folder, calibrated=False)
+    if not isinstance(saved.config, CrossEncoderConfig):
+        raise UserError(
+            f"model={config.model}: it is a model of the kind '{saved.config.kind}'; expected a cross-encoder: only "
+            "these have weights that differ from their encoder's, and graphs"
+        )
+    return saved
 
 
 def _refuse_output(output: Path, folder: Path) -> None:
@@ -79,8 +123,11 @@ def _refuse_output(output: Path, folder: Path) -> None:
 
 
 @contextmanager
-def _whole_folder(output: Path) -> Iterator[Path]:
+def _whole_folder(output: Path, replace: bool = False) -> Iterator[Path]:
     """Give the path of a folder to be made beside ``output``, which takes its name when the block ends well.
+
+    Args:
+        replace: whether a folder that is there is removed then.
 
     Raises:
         UserError: the folder cannot be written to, or the disk is full.
@@ -92,6 +139,9 @@ def _whole_folder(output: Path) -> Iterator[Path]:
         output.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent))
         yield temporary / "model"
+        if replace and output.exists():
+            # Two steps, but what is lost between them can be exported again.
+            output.rename(temporary / "old")
         (temporary / "model").replace(output)
     except (OSError, SafetensorError) as error:
         # Libraries raise OSError without a number for troubles of their own: those are not this folder's.

@@ -5,81 +5,193 @@ from __future__ import annotations
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from stancekit.articles import article_files
 from stancekit.config.schema import PredictConfig
 from stancekit.errors import UserError, nearest
-from stancekit.files import INPUT_SUFFIXES, STANDARD_STREAM, Row, parquet_types, read_rows, row_writer
+from stancekit.files import (
+    INPUT_SUFFIXES,
+    STANDARD_STREAM,
+    Row,
+    Source,
+    encode_rows,
+    find_sources,
+    parquet_types,
+    read_rows,
+    row_format,
+    row_writer,
+)
+from stancekit.files.counting import count_rows
+from stancekit.files.remote import is_url
 from stancekit.pairs.build import Tally, pairs_from_articles
 from stancekit.pairs.targets import load_targets
 from stancekit.paths import find_file
-from stancekit.prediction.rows import PREDICTED_COLUMNS, label_rows
-from stancekit.tracking.registry import find_model
+from stancekit.prediction.choosing import Chosen
+from stancekit.prediction.identity import identity_of
+from stancekit.prediction.loading import open_model
+from stancekit.prediction.memo import Block, Memo
+from stancekit.prediction.overlap import ahead, behind
+from stancekit.prediction.parts import PartStore
+from stancekit.prediction.progress import Progress
+from stancekit.prediction.rows import PREDICTED_COLUMNS, Window, count, labelled_rows, score, windows
 
 _NEEDED = ("statement", "target")
+
+
+@dataclass
+class _Input:
+    """What is read: the files, and the targets where they are articles."""
+
+    name: str
+    sources: Sequence[Source]
+    articles: Path | None = None
+
+    def fingerprints(self, config: PredictConfig) -> list[Mapping[str, Any]]:
+        found: list[Mapping[str, Any]] = [source.fingerprint() for source in self.sources]
+        if config.targets is not None:
+            found.append({"name": "targets", "sha256": load_targets(config.targets).fingerprint()})
+        return found
 
 
 def run(config: PredictConfig) -> None:
     """Write one labelled row for every row of the input, or for every pair of its articles.
 
+    An output file is made in parts; killed at any moment, the same command goes on after the last whole one.
+
     Raises:
-        UserError: the model, the input or the output is bad; no output is left behind.
+        UserError: the model, the input or the output is bad, or an output is there that was made otherwise.
     """
+    given = _input(config)
     tally = Tally()
-    rows = _input_rows(config, tally)
-    folder = find_model(config.model, config.tracking)
-
-    from stancekit.prediction.engine import ENGINES
-
-    engine = ENGINES[config.prediction.engine](folder, config.prediction.batch_size)
-    counts: Counter[str] = Counter()
-    with row_writer(config.output, parquet_types(config.input)) as write:
-        for row in label_rows(rows, engine, config.prediction.chunk_rows):
-            counts[row["stance"] or "error"] += 1
-            write(row)
-    if config.targets is not None:
+    if given.articles is None and config.input != STANDARD_STREAM:
+        _look_at(given)
+    if config.output != STANDARD_STREAM and not is_url(config.output):
+        row_format(config.output, "output")
+    chosen = open_model(config.model, config.engine, config.tracking)
+    print(f"engine: {chosen.scorer.description} ({chosen.why})", file=sys.stderr)
+    if STANDARD_STREAM in (config.input, config.output):
+        counts = _stream(config, given, chosen, tally)
+    else:
+        counts = _in_parts(config, given, chosen, tally)
+    if config.targets is not None and tally.articles:
         print(tally.summary(), file=sys.stderr)
-    listed = ", ".join(f"{name} {count}" for name, count in counts.most_common())
-    print(f"{counts.total()} rows ({listed or 'none'}) -> {config.output}", file=sys.stderr)
+    listed = ", ".join(f"{name} {number:,}" for name, number in counts.most_common())
+    print(f"{counts.total():,} rows ({listed or 'none'}) -> {config.output}", file=sys.stderr)
 
 
-def _input_rows(config: PredictConfig, tally: Tally) -> Iterator[Row]:
-    """Return the rows of the input: as they are, or made from articles where ``targets`` is given."""
+def _input(config: PredictConfig) -> _Input:
     if config.input == STANDARD_STREAM:
         if config.targets is not None:
             raise UserError(
                 "input=-: rows are read from standard input, not articles; leave out targets or name a file"
             )
-        return read_rows(STANDARD_STREAM)
-    path = find_file(config.input, "input")
+        return _Input(config.input, find_sources(STANDARD_STREAM))
     if config.targets is not None:
-        targets = load_targets(config.targets).targets
-        pairs = pairs_from_articles(path, targets, config.articles, config.relevance, tally)
-        return (Row(number, pair.row()) for number, pair in enumerate(pairs, 1))
-    if path.suffix.lower() not in INPUT_SUFFIXES:
-        raise UserError(
-            f"input: '{config.input}' is read as articles, and these need a target list: targets=ukraine_2025 or "
-            f"targets=my_targets.yaml\n  rows are read from {', '.join(INPUT_SUFFIXES)} or - (standard input)"
-        )
-    rows = read_rows(path)
-    first = next(rows, None)
+        path = find_file(config.input, "input")
+        return _Input(config.input, [Source(file.name, file) for file in article_files(path)], path)
+    if not is_url(config.input) and not any(sign in config.input for sign in "*?["):
+        path = find_file(config.input, "input")
+        if path.is_dir() or not row_like(path.name):
+            raise UserError(
+                f"input: '{config.input}' is read as articles, and these need a target list: targets=ukraine_2025 or "
+                f"targets=my_targets.yaml\n  rows are read from {', '.join(INPUT_SUFFIXES)} or - (standard input)"
+            )
+    return _Input(config.input, find_sources(config.input))
+
+
+def row_like(name: str) -> bool:
+    """Return whether a file's name says that it holds rows."""
+    try:
+        row_format(name, "input", INPUT_SUFFIXES)
+    except UserError:
+        return False
+    return True
+
+
+def _look_at(given: _Input) -> None:
+    """Look at the first row: what is wrong with all of them is one mistake, not one in every row."""
+    first = next(read_rows(given.sources), None)
     if first is None:
-        raise UserError(f"input: '{config.input}' has no rows; expected at least one")
-    _refuse_other_columns(config.input, first)
+        raise UserError(f"input: '{given.name}' has no rows; expected at least one")
+    _refuse_other_columns(given, first)
     if replaced := [name for name in first.values if name in PREDICTED_COLUMNS]:
         print(f"note: columns of the input that are replaced: {', '.join(replaced)}", file=sys.stderr)
-    return itertools.chain([first], rows)
 
 
-def _refuse_other_columns(name: str, first: Row) -> None:
-    """Refuse a file whose columns are not those of pairs: that is one mistake, not one in every row."""
+def _refuse_other_columns(given: _Input, first: Row) -> None:
+    """Refuse a file whose columns are not those of pairs."""
     missing = [column for column in _NEEDED if column not in first.values]
     # Every row of a JSONL file has its own keys: only one that holds articles is told apart at once.
-    one_header = Path(name).suffix.lower() != ".jsonl"
+    one_header = given.sources[0].format.suffix != ".jsonl"
     if missing and not first.error and (one_header or "text" in first.values):
         raise UserError(
-            f"input: '{name}' has no column {' and no column '.join(map(repr, missing))}"
+            f"input: '{given.name}' has no column {' and no column '.join(map(repr, missing))}"
             f"{nearest(missing[0], first.values)}\n  found: {', '.join(map(str, first.values)) or 'none'}\n"
             "  expected: statement, target and, if known, holder, id; for articles give targets=…"
         )
+
+
+def _rows(config: PredictConfig, given: _Input, tally: Tally, skip: int = 0) -> Iterator[Row]:
+    """Return the rows of the input: as they are, or made from articles."""
+    if given.articles is None or config.targets is None:
+        return read_rows(given.sources, skip=skip)
+    targets = load_targets(config.targets).targets
+    pairs = pairs_from_articles(given.articles, targets, config.articles, config.relevance, tally)
+    rows = (Row(number, pair.row()) for number, pair in enumerate(pairs, 1))
+    return itertools.islice(rows, skip, None)
+
+
+def _scored(config: PredictConfig, chosen: Chosen, rows: Iterator[Row], memo: Memo) -> Iterator[Window]:
+    """Yield the rows as scored windows, in order."""
+    if config.engine.cluster is not None:
+        from stancekit.prediction.cluster import scored_on_ray
+
+        yield from scored_on_ray(rows, memo, chosen.folder, config.engine)
+        return
+    for window in ahead(windows(rows, config.engine.window_rows, chosen.scorer, memo)):
+        score(window, chosen.scorer)
+        yield window
+
+
+def _stream(config: PredictConfig, given: _Input, chosen: Chosen, tally: Tally) -> Counter[str]:
+    """Label what passes once, or goes on to the next program: nothing of it can be taken up again."""
+    if config.output != STANDARD_STREAM and not config.overwrite and Path(config.output).exists():
+        raise UserError(f"output: '{config.output}' is there already; overwrite=true replaces it")
+    counts: Counter[str] = Counter()
+    rows = _rows(config, given, tally)
+    with row_writer(config.output, parquet_types(given.sources)) as write:
+        for window in _scored(config, chosen, rows, Memo()):
+            found = labelled_rows(window)
+            for row in found:
+                write(row)
+            counts += count(found)
+    return counts
+
+
+def _in_parts(config: PredictConfig, given: _Input, chosen: Chosen, tally: Tally) -> Counter[str]:
+    # Of the engine's settings counts what they came to, and the windows, within which pairs are sorted and scored.
+    settings = config.model_dump(mode="json", exclude={"engine"})
+    engine = {**chosen.engine, "window_rows": config.engine.window_rows}
+    identity = identity_of(chosen.model, engine, settings, given.fingerprints(config))
+    with PartStore.open(config.output, identity, config.overwrite) as store:
+        if store.finished is not None:
+            return store.counts
+        memo = Memo()
+        memo.restore(Block.from_arrays(arrays) for _, arrays in store.scores(newest_first=True))
+
+        def write(window: Window) -> None:
+            found = labelled_rows(window)
+            store.write(encode_rows(found), len(found), count(found), window.new.arrays())
+            progress.update(len(found))
+
+        rows = _rows(config, given, tally, store.rows_done)
+        total = None if given.articles else count_rows(given.sources)
+        with Progress(total, "labelled", store.rows_done) as progress, behind(write) as hand:
+            for window in _scored(config, chosen, rows, memo):
+                hand(window)
+        store.finish(parquet_types(given.sources) if given.articles is None else None)
+        return store.counts

@@ -1,0 +1,34 @@
+"""What was measured of an exported model's variants, as a table."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from stancekit.prediction.exported import EnginesManifest
+
+
+def print_variants(manifest: EnginesManifest) -> None:
+    """Print every variant with its measurements, the fastest first, then why some were refused."""
+    measured = manifest.measured
+    title = f"{manifest.model}: {measured.rows:,} rows, {measured.processor}, {measured.threads} threads"
+    table = Table(title=title, title_justify="left")
+    for name in ("engine", "precision", "MB", "rows/s", "× torch fp32", "same label", "macro-F1", ""):
+        table.add_column(name, justify="left" if name in ("engine", "precision", "") else "right")
+    table.add_row("torch", "fp32", "", f"{measured.torch_rows_per_second:,.0f}", "1.0", "", "", "")
+    for variant in sorted(manifest.variants, key=lambda variant: -variant.speedup):
+        table.add_row(
+            variant.engine,
+            variant.precision,
+            f"{variant.megabytes:,.0f}",
+            f"{variant.rows_per_second:,.0f}",
+            f"{variant.speedup:.1f}",
+            f"{variant.agreement:.2%}",
+            f"{100 * variant.f1_difference:+.2f}",
+            "refused" if variant.refused else "",
+        )
+    out = Console(highlight=False)
+    out.print(table)
+    for variant in manifest.variants:
+        if variant.refused:
+            out.print(f"{variant.name} is refused: it {variant.refused}", soft_wrap=True)
