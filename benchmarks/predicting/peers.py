@@ -17,23 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PretrainedConfig,
-    PreTrainedModel,
-    pipeline,
-)
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 import stancekit
 from stancekit.config.schema import InputConfig
 from stancekit.errors import UserError
 from stancekit.labels import OUTCOMES
-from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.models.inputs import render
-from stancekit.models.pooling import MeanPooled
 from stancekit.models.precision import use_bf16
 from stancekit.pairs.model import Pair
 from stancekit.prediction.choosing import available_threads
@@ -41,7 +31,6 @@ from stancekit.prediction.exported import ExportedModel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from transformers.modeling_outputs import SequenceClassifierOutput
 
     from stancekit.prediction.predictor import Predictor
 
@@ -80,61 +69,6 @@ class Contender:
     exact: bool
     calibrated: bool = False
     slow: bool = False
-
-
-class MeanPooledConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
-    """What ``MeanPooledForSequenceClassification`` is built from: the configuration of its encoder."""
-
-    model_type = "stancekit_mean_pooled"
-    encoder: dict[str, Any] | None = None
-
-
-class MeanPooledForSequenceClassification(PreTrainedModel):
-    """``MeanPooled`` as transformers and sentence-transformers load a sequence classifier."""
-
-    config_class = MeanPooledConfig
-    _supports_sdpa = True
-
-    def __init__(self, config: MeanPooledConfig) -> None:
-        super().__init__(config)
-        settings = dict(config.encoder or {})
-        encoder = AutoModel.from_config(AutoConfig.for_model(**settings))  # type: ignore[no-untyped-call]
-        self.network = MeanPooled(encoder, dropout=0.0)
-        self.post_init()  # type: ignore[no-untyped-call]
-
-    def forward(
-        self,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        token_type_ids: torch.Tensor | None = None,
-        return_dict: bool = True,
-    ) -> SequenceClassifierOutput:
-        """Return the logits; ``return_dict`` is what sentence-transformers asks for, and always so here."""
-        given = {"input_ids": input_ids, "attention_mask": attention_mask}
-        if token_type_ids is not None:
-            given["token_type_ids"] = token_type_ids
-        found: SequenceClassifierOutput = self.network(**given)
-        return found
-
-
-AutoConfig.register(MeanPooledConfig.model_type, MeanPooledConfig)
-AutoModelForSequenceClassification.register(MeanPooledConfig, MeanPooledForSequenceClassification)
-
-
-def write_classifier(model: CrossEncoder, folder: Path) -> None:
-    """Write a model and its tokenizer as transformers' auto classes read them."""
-    network = model.network
-    if isinstance(network, MeanPooled):
-        config = MeanPooledConfig(
-            encoder=network.config.to_dict(),
-            id2label=dict(enumerate(OUTCOMES)),
-            label2id={label: i for i, label in enumerate(OUTCOMES)},
-        )
-        classifier = MeanPooledForSequenceClassification(config)
-        classifier.network.load_state_dict(network.state_dict())
-        network = classifier
-    network.save_pretrained(folder)
-    model.tokenizer.save_pretrained(folder)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What ``benchmarks/predict.py`` and ``benchmarks/predict_scale.py`` are made of."""
