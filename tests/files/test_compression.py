@@ -82,6 +82,18 @@ def test_when_gzip_is_damaged_within_then_an_error_says_so(tmp_path: Path) -> No
     assert len(rows) == len(ROWS) and error is not None and "CRC check failed" in error
 
 
+def test_when_zstandard_is_damaged_within_then_the_blocks_before_come_out(tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.jsonl.zst")
+    content = bytearray(path.read_bytes())
+    content[-10_000:-9_900] = bytes(100)
+    path.write_bytes(content)
+    rows, error = rows_and_error(path)
+    # A block holds at most 128 KiB of the text (RFC 8878, section 3.1.1.2.4): what lies before its own is whole.
+    lost = sum(len(json.dumps(row, ensure_ascii=False).encode()) + 1 for row in ROWS[len(rows) :])
+    assert [row.values for row in rows] == ROWS[: len(rows)] and lost < 3 * 128 * 1024
+    assert error is not None and "is damaged or no Zstandard stream" in error
+
+
 @pytest.mark.parametrize("packed", ["gz", "zst"])
 def test_when_a_file_only_calls_itself_compressed_then_the_error_says_so(tmp_path: Path, packed: str) -> None:
     path = tmp_path / f"rows.jsonl.{packed}"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,3 +144,24 @@ def test_when_tsv_is_written_then_a_cell_stays_in_its_row_and_column(tmp_path: P
         write({"statement": "yes", "ok": True})
     assert path.read_bytes() == (b'statement\tn\ttags\tok\n"No," he said  loudly\t1\t["a", null]\t\nyes\t\t\tTrue\n')
     assert [row.values["statement"] for row in read_rows(path)] == ['"No," he said  loudly', "yes"]
+
+
+def test_when_a_cell_holds_a_carriage_return_then_csv_quotes_it(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"a": "1\r2", "b\r": None}, {"a": "3", "b\r": "\r"}, {"a": "\r\n", "b\r": "x"}]
+    with row_writer(tmp_path / "rows.csv") as write:
+        for row in rows:
+            write(row)
+    with (tmp_path / "rows.csv").open(newline="", encoding="utf-8") as stream:
+        assert list(csv.reader(stream, strict=True)) == [["a", "b\r"], ["1\r2", ""], ["3", "\r"], ["\r\n", "x"]]
+    assert (tmp_path / "rows.csv").read_bytes().count(b"\n") == 5
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
+def test_when_later_rows_have_more_columns_then_what_is_last_in_every_row_stays_last(
+    tmp_path: Path, suffix: str
+) -> None:
+    with row_writer(tmp_path / f"rows.{suffix}") as write:
+        for names in (["y", "z"], ["a", "b", "y", "z"], ["b", "c", "y", "d", "z"], ["e"], ["z", "a"]):
+            write(dict.fromkeys(names, "1"))
+    row = next(read_rows(tmp_path / f"rows.{suffix}"))
+    assert list(row.values) == ["a", "b", "c", "y", "d", "z", "e"]

@@ -177,3 +177,36 @@ def test_when_a_table_has_odd_types_then_its_rows_can_be_json(tmp_path: Path) ->
     first = encode_rows([next(read_rows(tmp_path / "in.parquet")).values]).decode()
     assert '"day": "2025-03-04"' in first and '"raw": "AP8="' in first and '"price": "1.50"' in first
     assert '"nanos": "2009-02-13 23:31:30.123456789+00:00"' in first and '"map": [["k", 1]]' in first
+
+
+def test_when_integers_and_fractions_fit_no_number_then_the_column_is_json_text(tmp_path: Path) -> None:
+    with row_writer(tmp_path / "out.parquet") as write:
+        for value in (2**53 + 1, 0.5, None):
+            write({"far": value, "near": value if value is None else value % 7})
+    rows = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [row["far"] for row in rows] == ["9007199254740993", "0.5", None]
+    assert [row["near"] for row in rows] == [(2**53 + 1) % 7, 0.5, None]
+
+
+def test_when_a_known_type_is_binary_view_then_the_bytes_come_back(tmp_path: Path) -> None:
+    table = pa.table({"raw": pa.array([b"\x00\xff and more than twelve", None], pa.binary_view())})
+    pq.write_table(table, tmp_path / "in.parquet")
+    with row_writer(tmp_path / "out.parquet", parquet_types(tmp_path / "in.parquet")) as write:
+        for row in read_rows(tmp_path / "in.parquet"):
+            write(row.values)
+    assert pq.read_table(tmp_path / "out.parquet") == table
+
+
+def test_when_a_time_zone_is_unknown_then_its_rows_are_errors_that_name_the_column(tmp_path: Path) -> None:
+    times = pa.array([1, None], pa.timestamp("us", tz="Mars/Olympus"))
+    pq.write_table(pa.table({"id": ["a", "b"], "at": times}), tmp_path / "in.parquet")
+    first, second = read_rows(tmp_path / "in.parquet")
+    assert first.error is not None and "column 'at'" in first.error and "Mars/Olympus" in first.error
+    assert first.values == {"id": "a", "at": None}
+    assert (second.values, second.error) == ({"id": "b", "at": None}, None)
+
+
+def test_when_one_of_several_files_is_empty_then_the_types_are_those_of_the_others(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"n": pa.array([1], pa.int8())}), tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").touch()
+    assert parquet_types(f"{tmp_path}/*.parquet") == {"n": pa.int8()}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -159,7 +160,7 @@ def test_when_the_contents_change_then_so_does_the_fingerprint(tmp_path: Path, b
 def test_when_there_are_several_files_then_rows_are_numbered_through_and_errors_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('\n{"a": 1}\nbad\n')
     (tmp_path / "b.csv").write_text("a\n2\n2,3\n")
-    (tmp_path / "c.jsonl").touch()
+    (tmp_path / "c.csv").touch()
     sources = find_sources(f"{tmp_path}/*")
     rows = list(read_rows(sources))
     assert [row.number for row in rows] == [1, 2, 3, 4]
@@ -231,3 +232,45 @@ def test_when_standard_input_cannot_be_read_then_the_error_says_so(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(Broken())))
     with pytest.raises(UserError, match="input: '-' cannot be read: Input/output error"):
         list(read_rows("-"))
+
+
+def test_when_standard_input_is_closed_then_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(UserError, match="input=-: standard input is closed"):
+        list(read_rows("-"))
+
+
+def test_when_a_thread_waits_for_standard_input_then_the_interpreter_can_end() -> None:
+    waits = (
+        "import threading\nfrom stancekit.files import read_rows\nread = threading.Event()\n"
+        "def work():\n    for _ in read_rows('-'): read.set()\n"
+        # After the row that comes it waits for one that does not.
+        "threading.Thread(target=work, daemon=True).start()\nread.wait()\nprint('end')"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", waits], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write("{}\n")
+        process.stdin.flush()
+        assert process.wait(timeout=60) == 0
+        assert process.stdout is not None and process.stdout.read() == "end\n"
+        assert process.stderr is not None and process.stderr.read() == ""
+
+
+def test_when_a_source_is_watched_then_a_change_is_told_whenever_it_is_asked_for(tmp_path: Path, bucket: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"a": 1}\n')
+    put(f"{bucket}/a.jsonl", path.read_bytes())
+    (here,), (far,) = find_sources(str(path)), find_sources(f"{bucket}/a.jsonl")
+    watches = [here.watch(), far.watch()]
+    for watch in watches:
+        watch()
+    path.write_bytes(b"{}\n")
+    put(f"{bucket}/a.jsonl", b"{}\n")
+    for watch in watches:
+        with pytest.raises(UserError, match=r"a\.jsonl' shrank from 9 to 3 bytes while it was read"):
+            watch()
+    path.unlink()
+    with pytest.raises(UserError, match=r"a\.jsonl' is not there any more"):
+        watches[0]()

@@ -140,3 +140,32 @@ def test_when_a_place_far_away_takes_no_file_then_the_error_names_it() -> None:
     refused = pytest.raises(UserError, match=r"output: 'http://127.0.0.1:9/out.jsonl' cannot be written: ")
     with refused, row_writer("http://127.0.0.1:9/out.jsonl") as write:
         write({"a": 1})
+
+
+def test_when_the_terminal_speaks_no_unicode_then_standard_output_is_utf_8_all_the_same() -> None:
+    words = "from stancekit.files import row_writer\nwith row_writer('-') as write: write({'a': '\u017di\u017eek'})"
+    options: Any = {"env": {**os.environ, "PYTHONIOENCODING": "ascii"}, "capture_output": True}
+    done = subprocess.run([sys.executable, "-c", words], **options)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '{"a": "Žižek"}\n'.encode(), b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_when_standard_output_takes_no_more_then_the_error_says_so_once() -> None:
+    words = (
+        "from stancekit.errors import UserError\nfrom stancekit.files import row_writer\ntry:\n"
+        "    with row_writer('-') as write: write({'a': 1})\n"
+        "except UserError as error:\n    raise SystemExit(str(error))"
+    )
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([sys.executable, "-c", words], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr == b"output: standard output cannot be written: No space left on device\n"
+
+
+def test_when_an_output_lies_in_the_home_folder_then_the_tilde_stands_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with row_writer("~/rows.jsonl") as write:
+        write({"a": 1})
+    assert (tmp_path / "rows.jsonl").read_bytes() == b'{"a": 1}\n'

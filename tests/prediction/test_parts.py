@@ -756,3 +756,18 @@ def test_when_the_place_cannot_be_reached_then_the_parts_are_kept_and_the_same_c
 
 def test_when_the_protocol_is_unknown_then_the_error_names_it() -> None:
     assert "memroy" in refusal("memroy://bucket/out.jsonl")
+
+
+def test_when_no_part_was_written_then_the_folder_goes_with_the_store(output: Path, folder: Path) -> None:
+    with pytest.raises(UserError), PartStore.open(str(output), IDENTITY):
+        assert folder.is_dir()
+        raise UserError("the input is no good")
+    assert not folder.exists()
+    begin(output, 1)
+    before = contents(folder)
+    with PartStore.open(str(output), IDENTITY):
+        pass
+    assert contents(folder) == before
+    (folder / "manifest.json").write_text("garbled")
+    refusal(output)
+    assert folder.is_dir() and (folder / "part-00000.jsonl").exists()

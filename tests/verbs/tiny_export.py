@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stancekit.config.schema import CrossEncoderConfig, FolderEncoder, InputConfig
+from stancekit.files import sha256_of
 from stancekit.prediction.exported import TOKENIZER_FILE, write_manifest
 
 LONGEST = 64
@@ -49,7 +50,7 @@ def export_tiny(encoder: Path, folder: Path, seed: int = 0) -> Path:
         folder,
         {
             "model": "tiny",
-            "source": f"{seed:064x}",
+            "source": sha256_of(graphs.plain),
             "input": model.template,
             "layout": tokenizer.layout.as_dict(),
             "calibration": None,

@@ -574,8 +574,8 @@ class ExportConfig(Schema):
 
     ``delta`` writes only what differs from the encoder that the model was trained from: every changed matrix as the
     product of two of ``rank`` columns, or with ``rank`` null as 8-bit integers. ``engines`` writes graphs for other
-    engines than torch and measures each on the ``split`` of ``data``; with ``output`` null into the cache, where
-    ``stancekit predict`` finds them.
+    engines than torch and measures each on ``rows`` of the ``split`` of ``data``; with ``output`` null into the cache,
+    where ``stancekit predict`` finds them.
     """
 
     model: GivenText
@@ -584,6 +584,7 @@ class ExportConfig(Schema):
     format: Literal["whole", "delta", "engines"]
     rank: Positive | None
     split: GivenText
+    rows: Positive | None
     data: DataConfig
     tracking: TrackingConfig
 

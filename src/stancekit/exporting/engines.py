@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 _CALIBRATION_ROWS = 300
 _TIMED_SECONDS = 3
 """About how long torch fp32 takes for the rows that are timed, of which there are 32 at least."""
-_BATCH_TOKENS = 2048
+_BATCH_TOKENS = 1024
+_REASON = 300
+"""Of what a library says when it fails, so many characters are kept."""
 _INSTALL = "pip install 'stancekit[export]'"
 
 
@@ -55,12 +57,16 @@ class _Rows:
     gold: NDArray[np.int64]
 
 
-def export_engines(saved: SavedModel, pairs: Sequence[Pair], folder: Path, seed: int = 0) -> EnginesManifest:
+def export_engines(
+    saved: SavedModel, pairs: Sequence[Pair], folder: Path, most: int | None = None, seed: int = 0
+) -> EnginesManifest:
     """Write a model's graphs into a new folder, with the tokenizer, and what was measured of each.
 
     Args:
         saved: a cross-encoder, with its calibration apart.
-        pairs: labelled rows that the model was not trained on.
+        pairs: labelled rows that the model was not trained on; some are for finding scales, the others for measuring.
+        most: how many to measure on at most; None: all.
+        seed: of the draw that says which are which.
 
     Returns:
         What the folder's manifest says. A variant that was refused has no file.
@@ -77,7 +83,7 @@ def export_engines(saved: SavedModel, pairs: Sequence[Pair], folder: Path, seed:
             "format=engines: the model's tokenizer is none of the tokenizers library that pads on the right, "
             "which is what the engines read"
         )
-    rows = _tokenized(tokenizer, pairs, seed)
+    rows = _tokenized(tokenizer, pairs, most, seed)
     folder.mkdir(parents=True)
     tokenizer.write(folder / TOKENIZER_FILE)
     threads = available_threads()
@@ -89,6 +95,8 @@ def export_engines(saved: SavedModel, pairs: Sequence[Pair], folder: Path, seed:
     for engine, precision in BUILDERS:
         _say(f"{engine} {precision}")
         variants.append(bench.variant(engine, precision, graphs))
+    if not bench.torch_speeds:
+        raise UserError(f"format=engines: no engine runs this model; the first {variants[0]['refused']}")
     _remove_refused(folder, variants)
     return write_manifest(
         folder,
@@ -110,7 +118,7 @@ def export_engines(saved: SavedModel, pairs: Sequence[Pair], folder: Path, seed:
     )
 
 
-def _tokenized(tokenizer: PairTokenizer, pairs: Sequence[Pair], seed: int) -> _Rows:
+def _tokenized(tokenizer: PairTokenizer, pairs: Sequence[Pair], most: int | None, seed: int) -> _Rows:
     found = tokenizer.tokenize(pairs)
     # Which rows scales are found on must not depend on how the file is sorted.
     order = [int(i) for i in np.random.default_rng(seed).permutation(len(pairs)) if i not in found.errors]
@@ -118,7 +126,7 @@ def _tokenized(tokenizer: PairTokenizer, pairs: Sequence[Pair], seed: int) -> _R
     if not cut:
         raise UserError(f"data: {len(order)} rows are too few to find scales on and to measure with; expected hundreds")
     calibration = list(token_batches(some(found, order[:cut]), tokenizer.layout, 1, tokenizer.longest))
-    rest = order[cut:]
+    rest = order[cut:][:most]
     return _Rows(calibration, some(found, rest), label_indices([pairs[i] for i in rest]))
 
 
@@ -146,10 +154,18 @@ class _Bench:
 
     def variant(self, engine: GraphEngine, precision: GraphPrecision, graphs: Graphs) -> dict[str, Any]:
         """Build a variant, and return what the manifest says of it."""
-        with quiet_quantisers():
-            path = BUILDERS[engine, precision](graphs)
-        scorer = TokenScorer(self.tokenizer, graph_engine(engine, path, precision, self.threads), None, _BATCH_TOKENS)
-        found = compare(self.rows.gold, self.reference, scorer.score(self.rows.measured).probabilities)
+        try:
+            with quiet_quantisers():
+                path = BUILDERS[engine, precision](graphs)
+            runs = graph_engine(engine, path, precision, self.threads)
+            scorer = TokenScorer(self.tokenizer, runs, None, _BATCH_TOKENS)
+            probabilities = scorer.score(self.rows.measured).probabilities
+        except OSError:
+            raise
+        except Exception as error:
+            # On networks that they do not know, quantisers and engines fail in ways of their own; not all need to.
+            return _not_built(engine, precision, error)
+        found = compare(self.rows.gold, self.reference, probabilities)
         speeds = rows_per_second({"torch": self.torch_fp32, "it": scorer}, self.timed)
         self.torch_speeds.append(speeds["torch"])
         files = (path, path.with_suffix(".bin"))
@@ -164,6 +180,14 @@ class _Bench:
             "f1_difference": round(found.f1_difference, 4),
             "refused": found.refused,
         }
+
+
+def _not_built(engine: GraphEngine, precision: GraphPrecision, error: Exception) -> dict[str, Any]:
+    """Return what the manifest says of a variant that cannot be built or run."""
+    nothing = dict.fromkeys(("megabytes", "rows_per_second", "speedup", "agreement", "f1_difference"), 0)
+    words = " ".join(str(error).split())[:_REASON]
+    refused = f"cannot be built: {type(error).__name__}: {words}"
+    return {"engine": engine, "precision": precision, "file": None, **nothing, "refused": refused}
 
 
 def _remove_refused(folder: Path, variants: Sequence[dict[str, Any]]) -> None:

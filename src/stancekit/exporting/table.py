@@ -13,21 +13,23 @@ def print_variants(manifest: EnginesManifest) -> None:
     measured = manifest.measured
     title = f"{manifest.model}: {measured.rows:,} rows, {measured.processor}, {measured.threads} threads"
     table = Table(title=title, title_justify="left")
-    for name in ("engine", "precision", "MB", "rows/s", "× torch fp32", "same label", "macro-F1", ""):
-        table.add_column(name, justify="left" if name in ("engine", "precision", "") else "right")
+    # Names stay whole where the terminal is narrow: two of them begin alike.
+    for name in ("engine", "precision", "MB", "rows/s", "× torch fp32", "same label", "Δ F1", ""):
+        names = name in ("engine", "precision", "")
+        table.add_column(name, justify="left" if names else "right", no_wrap=names)
     table.add_row("torch", "fp32", "", f"{measured.torch_rows_per_second:,.0f}", "1.0", "", "", "")
     for variant in sorted(manifest.variants, key=lambda variant: -variant.speedup):
-        table.add_row(
-            variant.engine,
-            variant.precision,
+        measurements = (
             f"{variant.megabytes:,.0f}",
             f"{variant.rows_per_second:,.0f}",
             f"{variant.speedup:.1f}",
             f"{variant.agreement:.2%}",
             f"{100 * variant.f1_difference:+.2f}",
-            "refused" if variant.refused else "",
         )
-    out = Console(highlight=False)
+        shown = measurements if variant.rows_per_second else [""] * len(measurements)
+        table.add_row(variant.engine, variant.precision, *shown, "refused" if variant.refused else "")
+    # What libraries say has brackets in it.
+    out = Console(highlight=False, markup=False)
     out.print(table)
     for variant in manifest.variants:
         if variant.refused:

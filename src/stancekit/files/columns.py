@@ -31,16 +31,46 @@ class MisfitError(Exception):
         self.column = column
 
 
+class ColumnOrder:
+    """The columns of rows of which each may have others: a new one comes before those that it first stands before.
+
+    So what is last in every row is last in all, whatever the first row lacks.
+
+    Attributes:
+        names: of the columns of all rows that were added.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.names: list[str] = []
+        self._known: set[str] = set()
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Take in the columns of a row."""
+        if row.keys() <= self._known:
+            return
+        place = len(self.names)
+        for name in reversed(list(row)):
+            if name in self._known:
+                place = self.names.index(name)
+            else:
+                self.names.insert(place, name)
+        self._known.update(row)
+
+
 def kinds_of(lines: Iterable[bytes]) -> dict[str, set[type]]:
-    """Return the columns of rows in JSON lines, in the order in which they turn up, with the types of their values."""
+    """Return the columns of rows in JSON lines, in the order of a ``ColumnOrder``, with the types of their values."""
     kinds: dict[str, set[type]] = {}
+    order = ColumnOrder()
     for line in lines:
-        for name, value in json.loads(line).items():
+        row = json.loads(line)
+        order.add(row)
+        for name, value in row.items():
             found = kinds.setdefault(name, set())
             if value is not None:
                 # An integer beyond 64 bits has no column type of its own.
                 found.add(str if type(value) is int and value not in _INT64 else type(value))
-    return kinds
+    return {name: kinds[name] for name in order.names}
 
 
 def schema_of(kinds: Mapping[str, set[type]], known: Mapping[str, Any]) -> pa.Schema:
@@ -107,6 +137,7 @@ def _restorer(type_: pa.DataType) -> _Restorer | None:
         is_.is_decimal: lambda value: Decimal(str(value)),
         is_.is_binary: base64.b64decode,
         is_.is_large_binary: base64.b64decode,
+        is_.is_binary_view: base64.b64decode,
         is_.is_fixed_size_binary: base64.b64decode,
     }
     return next((restore for fits, restore in simple.items() if fits(type_)), None)

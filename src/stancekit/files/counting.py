@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stancekit.files.parquet import row_count
 from stancekit.files.sources import Source
 
 _CHUNK = 1 << 20
@@ -15,16 +16,17 @@ def count_rows(sources: Sequence[Source]) -> int | None:
     Lines stand for rows: a cell with line breaks counts for several, and so do blank lines.
 
     Raises:
-        UserError: a file cannot be read.
+        UserError: a file cannot be read, or is no Parquet file.
     """
     total = 0
     for source in sources:
         if source.path is None or source.format.compression is not None:
             return None
+        if source.size() == 0:
+            continue
         if source.format.suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            total += pq.read_metadata(source.path).num_rows
+            with source.open() as stream:
+                total += row_count(stream, source.name)
             continue
         with source.open() as stream:
             lines, last = 0, b"\n"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Any
 
 from stancekit.errors import UserError
+from stancekit.files.columns import ColumnOrder
 from stancekit.files.json_lines import to_json
 from stancekit.files.row import Row, Skip
 
@@ -75,12 +76,24 @@ def write_delimited(out: IO[bytes], suffix: str, rows: Callable[[], Iterable[dic
     Args:
         out: the file.
         suffix: ``.csv`` or ``.tsv``.
-        rows: gives all rows anew each time: the first time for their columns, in the order in which they turn up.
+        rows: gives all rows anew each time: the first time for their columns, in the order of a ``ColumnOrder``.
     """
-    columns = list(dict.fromkeys(name for row in rows() for name in row))
+    order = ColumnOrder()
+    for row in rows():
+        order.add(row)
+    columns = order.names
     text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
-    writer = csv.writer(text, lineterminator="\n")
-    write = writer.writerow if suffix == ".csv" else lambda cells: text.write(_unquoted(cells))
+    plain = csv.writer(text, lineterminator="\n")
+    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+
+    def write(cells: Sequence[Any]) -> None:
+        if suffix == ".tsv":
+            text.write(_unquoted(cells))
+        else:
+            # Python leaves a carriage return unquoted where lines end in a line feed; readers end the line there.
+            returns = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+            (quoting if returns else plain).writerow(cells)
+
     write(columns)
     for row in rows():
         write([to_json(cell) if isinstance(cell := row.get(name), dict | list) else cell for name in columns])

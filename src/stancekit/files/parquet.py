@@ -20,6 +20,8 @@ _BATCH_ROWS = 1024
 _GROUP_ROWS = 8192
 _GROUP_BYTES = 32 * 2**20
 """Of the rows as JSON: what is held at a time however long they are."""
+_UNREADABLE = (ValueError, OverflowError, TypeError, NotImplementedError, LookupError)
+"""What is raised for a value that Python has no form for; the last for a time zone that is unknown here."""
 
 
 def read_parquet(stream: IO[bytes], name: str, skip: Skip) -> Iterator[Row]:
@@ -53,6 +55,15 @@ def read_parquet(stream: IO[bytes], name: str, skip: Skip) -> Iterator[Row]:
                 raise ValueError(f"row group {group + 1} holds {met} rows where it should hold {found.num_rows}")
 
 
+def row_count(stream: IO[bytes], name: str) -> int:
+    """Return how many rows a Parquet file says that it has.
+
+    Raises:
+        UserError: the file is no Parquet file.
+    """
+    return int(_opened(stream, name).metadata.num_rows)
+
+
 def schema_types(stream: IO[bytes], name: str) -> dict[str, Any]:
     """Return the Arrow types of a Parquet file's columns by name.
 
@@ -70,8 +81,10 @@ def write_parquet(out: IO[bytes], lines: Callable[[], Iterable[bytes]], known: M
     Args:
         out: the file, which can be sought in.
         lines: gives all lines anew each time; the first time for the columns and the types of their values.
-        known: the Arrow types of columns where they are known; a column whose values do not fit goes without.
+        known: the Arrow types of columns where they are known; a column whose values do not fit goes without, and one
+            whose values fit no type together, as 0.5 and an integer that no float is equal to, becomes JSON text.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     kinds, known = kinds_of(lines()), dict(known)
@@ -82,7 +95,8 @@ def write_parquet(out: IO[bytes], lines: Callable[[], Iterable[bytes]], known: M
                 for rows in _groups(lines()):
                     writer.write_table(table_of(rows, schema))
         except MisfitError as misfit:
-            del known[misfit.column]
+            if known.pop(misfit.column, None) is None:
+                known[misfit.column] = pa.string()
             out.seek(0)
             out.truncate()
         else:
@@ -130,7 +144,7 @@ def _told(name: str, trouble: str) -> Iterator[None]:
 def _values(batch: pa.RecordBatch) -> Iterable[tuple[dict[str, Any], str | None]]:
     try:
         return [(values, None) for values in batch.to_pylist()]
-    except (ValueError, OverflowError, TypeError, NotImplementedError):
+    except _UNREADABLE:
         # One value that Python has no form for, as a year beyond 9999, must cost its row alone.
         return [_one(batch, number) for number in range(batch.num_rows)]
 
@@ -141,7 +155,7 @@ def _one(batch: pa.RecordBatch, number: int) -> tuple[dict[str, Any], str | None
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         try:
             values[name] = column[number].as_py()
-        except (ValueError, OverflowError, TypeError, NotImplementedError) as error:
+        except _UNREADABLE as error:
             values[name] = None
             reason = reason or f"a value that cannot be read: column '{name}': {str(error).splitlines()[0]}"
     return values, reason

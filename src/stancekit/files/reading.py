@@ -71,7 +71,7 @@ def parquet_types(source: Path | str | Source | Sequence[Source]) -> dict[str, A
     types: dict[str, Any] = {}
     others: set[str] = set()
     for each in _sources(source):
-        if each.format.suffix != ".parquet":
+        if each.format.suffix != ".parquet" or each.size() == 0:
             continue
         with _told(each), _seekable(each) as stream:
             for name, found in schema_types(stream, each.name).items():

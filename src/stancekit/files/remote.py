@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ def is_url(name: str) -> bool:
 def local_path(name: str) -> Path | None:
     """Return the path of a file on this machine, named by path or ``file://`` URL; None for one far away."""
     if not is_url(name):
-        return Path(name)
+        return Path(os.path.expanduser(name))
     if name.lower().startswith(("file://", "local://")):
         return Path(_file_system(name, "file")[1])
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +85,19 @@ class Source:
             UserError: it cannot be opened.
         """
         if self.name == STANDARD_STREAM:
-            return sys.stdin.buffer
+            return _standard_input()
         with self._told():
             stream = self.path.open("rb", buffering=0) if self.path else open_remote(self.name, _WHAT)
         return io.BufferedReader(_Told(stream, self), 64 * 1024)
+
+    def watch(self) -> Callable[[], None]:
+        """Return a function that raises a UserError once the source has gone, shrunk or been changed.
+
+        Raises:
+            UserError: it is not there, or cannot be asked for.
+        """
+        before = self._state()
+        return lambda: self._compare(before)
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
@@ -97,14 +106,14 @@ class Source:
         Raises:
             UserError: it has gone, shrunk or been changed meanwhile.
         """
-        before = self._state()
+        refuse_change = self.watch()
         try:
             yield
         except UserError:
             # Rather the cause than what it looks like from within.
-            self._compare(before)
+            refuse_change()
             raise
-        self._compare(before)
+        refuse_change()
 
     def _state(self) -> dict[str, str | int]:
         if self.name == STANDARD_STREAM:
@@ -134,6 +143,18 @@ class Source:
             raise UserError(f"input: '{self.name}' is not there any more") from error
         except OSError as error:
             raise UserError(f"input: '{self.name}' cannot be read: {reason_of(error)}") from error
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise UserError("input=-: standard input is closed; expected rows of JSONL on it")
+    try:
+        handle = sys.stdin.fileno()
+    except OSError:
+        # One that stands for it, in memory.
+        return sys.stdin.buffer
+    # Not sys.stdin's own buffer: a thread that waits in it when the interpreter ends makes that abort.
+    return io.BufferedReader(io.FileIO(handle, closefd=False))
 
 
 class _Told(io.RawIOBase):

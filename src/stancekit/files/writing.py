@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from stancekit.errors import UserError
 from stancekit.files.compression import compressed
 from stancekit.files.delimited import write_delimited
 from stancekit.files.formats import ROW_SUFFIXES, STANDARD_STREAM, RowFormat, row_format
-from stancekit.files.json_lines import encode_rows, to_json
+from stancekit.files.json_lines import encode_rows
 from stancekit.files.parquet import write_parquet
 from stancekit.files.remote import check_writable, local_path, upload
 
@@ -67,9 +68,10 @@ def row_writer(path: Path | str, types: Mapping[str, Any] | None = None) -> Iter
 
     Raises:
         UserError: the format is unknown, the folder cannot be written to, or the disk is full.
+        BrokenPipeError: nobody reads standard output any more.
     """
     if str(path) == STANDARD_STREAM:
-        yield lambda row: print(to_json(row), flush=True)
+        yield _print_row
         return
     form = output_format(str(path))
     with local_output(str(path)) as local, whole_file(local, "wb") as out:
@@ -133,6 +135,19 @@ def write_table(
         return
     with compressed(out, form.compression) as stream:
         write_delimited(stream, form.suffix, lambda: map(json.loads, lines()))
+
+
+def _print_row(row: dict[str, Any]) -> None:
+    try:
+        # Bytes: JSON is UTF-8, whatever language the terminal speaks.
+        sys.stdout.buffer.write(encode_rows([row]))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What could not be written would be tried once more when the interpreter ends.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        raise UserError(f"output: standard output cannot be written: {error.strerror}") from error
 
 
 def _write_row(stream: IO[bytes], row: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ from stancekit.prediction.exported import (
 from stancekit.prediction.scoring import ModelScorer, Scorer, TokenScorer
 
 _PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino"}
-_CPU_TOKENS, _GPU_TOKENS = 2048, 65536
+_CPU_TOKENS, _GPU_TOKENS = 1024, 65536
 _TORCH_PRECISIONS: Final = ("auto", "fp32", "bf16")
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
@@ -120,7 +120,7 @@ def _why_none(
         return f"not installed: {' and '.join(names)}; install with: pip install 'stancekit[fast]'"
     if engine.name != "auto":
         _need(engine.name)
-    there = [variant.name for variant in exported.usable()]
+    there = [one.name for one in exported.usable() if _installed(one.engine) and _runs_here(one)]
     if refused := [variant for variant in installed if variant.refused]:
         return (
             f"{refused[0].name} was refused when the model was exported: {refused[0].refused}\n  usable: {_list(there)}"
@@ -223,9 +223,10 @@ def _with_torch(folder: Path, engine: EngineConfig, why: str) -> Chosen:
     identity: dict[str, str | int] = {"name": "torch", "version": version("torch")}
     tokenizer = pair_tokenizer(saved.model) if isinstance(saved.model, CrossEncoder) else None
     if tokenizer is None or not isinstance(saved.model, CrossEncoder):
-        # It reads pairs itself, in batches of its own.
-        scorer: Scorer = ModelScorer(load_model(folder).model, f"torch, {saved.config.kind.replace('_', ' ')}")
-        return Chosen(scorer, folder, model, identity, why)
+        # It reads pairs itself, in batches of its own, and cannot be exported.
+        kind = saved.config.kind.replace("_", " ")
+        scorer: Scorer = ModelScorer(load_model(folder).model, f"the model itself, {kind}")
+        return Chosen(scorer, folder, model, identity, why if engine.name == "torch" else "no other runs it")
     places = devices()
     threads = _threads(engine)
     bf16 = use_bf16(engine.precision)

@@ -38,15 +38,15 @@ class Variant(Schema):
 
     ``agreement`` is the share of rows with the same outcome; ``f1_difference`` the three-way macro-F1 minus that of
     torch; ``speedup`` the rows per second over those of torch fp32 in the same interleaved run. ``refused`` says why it
-    is not to be used, and then there is no ``file``.
+    is not to be used, and then there is no ``file``. All numbers are 0 where it could not even be built.
     """
 
     engine: GraphEngine
     precision: GraphPrecision
     file: str | None
     megabytes: Annotated[float, Field(ge=0)]
-    rows_per_second: Annotated[float, Field(gt=0)]
-    speedup: Annotated[float, Field(gt=0)]
+    rows_per_second: Annotated[float, Field(ge=0)]
+    speedup: Annotated[float, Field(ge=0)]
     agreement: _Share
     f1_difference: Annotated[float, Field(ge=-1, le=1)]
     refused: str | None = None

@@ -100,14 +100,15 @@ class Memo:
             total += len(block.keys)
             if kept and total > self.limit:
                 break
-            kept.append(block)
+            if block.keys:
+                kept.append(block)
         for block in reversed(kept):
             self._places.update((key, (block, at)) for at, key in enumerate(block.keys))
             self._add(block)
 
     def _add(self, block: Block) -> None:
         if not block.keys:
-            # Nothing of it may be on disk, and what is remembered must not depend on that.
+            # Whether such a block is on disk must not decide what is remembered.
             return
         self._blocks.append(block)
         while len(self._blocks) > 1 and len(self._places) > self.limit:

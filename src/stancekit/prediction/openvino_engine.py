@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +18,18 @@ GROUP = 128
 """How many activations share a scale where they are quantised as they come (``int8_dynamic``)."""
 
 
+@functools.cache
+def _core() -> Any:
+    """Return the one runtime of this process, which is never given up.
+
+    A runtime brings a stack for signal handlers, and at its end puts back the one that it found. Of two that end in the
+    order in which they began, the second would put back what the first has freed, and the next Ctrl-C be a crash.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 class OpenVinoEngine:
     """A compiled graph with one stream per thread: each batch is one thread's, and as many are under way."""
 
@@ -29,9 +42,6 @@ class OpenVinoEngine:
             threads: how many of the processor's to compute with.
             cache: where compiled graphs are kept: the next start is faster.
         """
-        import openvino
-
-        core = openvino.Core()
         settings: dict[str, Any] = {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
         if precision in ("fp32", "bf16"):
             settings["INFERENCE_PRECISION_HINT"] = {"fp32": "f32", "bf16": "bf16"}[precision]
@@ -39,7 +49,7 @@ class OpenVinoEngine:
         settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = GROUP if precision == "int8_dynamic" else 0
         if cache is not None:
             settings["CACHE_DIR"] = str(cache)
-        self._compiled = core.compile_model(graph, "CPU", settings)
+        self._compiled = _core().compile_model(graph, "CPU", settings)
         self._threads = threads
         self._lock = threading.Lock()
         self._free: list[Any] = []

@@ -10,7 +10,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -215,10 +215,18 @@ class PartStore:
         self.close()
 
     def close(self) -> None:
-        """Let others write this output; its parts stay."""
+        """Let others write this output; its parts stay, and a folder without any goes."""
         if self._lock is not None:
+            if self.finished is None and not self.parts_done:
+                self._remove_empty()
             self._lock.release()
             self._lock = None
+
+    def _remove_empty(self) -> None:
+        # Not one of another identity, which was refused, or one that cannot be understood.
+        if self._folder.whose() == self._identity or not self._folder.manifest.exists():
+            with suppress(OSError):
+                self._folder.remove()
 
     def __enter__(self) -> Self:
         """Return the store."""

@@ -95,7 +95,7 @@ def _engines(config: ExportConfig, folder: Path) -> None:
     _, pairs = rows_of(config.data, config.split)
     pairs = [pair for pair in pairs if pair.label is not None]
     with _whole_folder(output, replace=config.overwrite and config.output is None) as new:
-        manifest = export_engines(saved, pairs, new)
+        manifest = export_engines(saved, pairs, new, config.rows)
     print_variants(manifest)
     print(f"{output}: {sum(path.stat().st_size for path in output.iterdir()):,} bytes")
     use = f"model={config.model}" if config.output is None else f"model={config.output}"

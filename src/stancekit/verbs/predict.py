@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from stancekit.files import (
 )
 from stancekit.files.counting import count_rows
 from stancekit.files.remote import is_url
+from stancekit.files.writing import output_format
 from stancekit.pairs.build import Tally, pairs_from_articles
 from stancekit.pairs.targets import load_targets
 from stancekit.paths import find_file
@@ -36,6 +37,7 @@ from stancekit.prediction.loading import open_model
 from stancekit.prediction.memo import Block, Memo
 from stancekit.prediction.overlap import ahead, behind
 from stancekit.prediction.parts import PartStore
+from stancekit.prediction.place import place_of
 from stancekit.prediction.progress import Progress
 from stancekit.prediction.rows import PREDICTED_COLUMNS, Window, count, labelled_rows, score, windows
 
@@ -56,6 +58,22 @@ class _Input:
             found.append({"name": "targets", "sha256": load_targets(config.targets).fingerprint()})
         return found
 
+    def watch(self) -> Callable[[Sequence[Row]], None]:
+        """Return a function that raises a UserError for rows of a file that is not what it was when this was called.
+
+        Such rows must not get into a part: it would stay, and go on with what the identity speaks of.
+        """
+        watched = [(source.name, source.watch()) for source in self.sources]
+
+        def refuse_changed(rows: Sequence[Row]) -> None:
+            # A row says of which file it is where there are several.
+            names = {row.source for row in rows}
+            for name, refuse_change in watched:
+                if None in names or name in names:
+                    refuse_change()
+
+        return refuse_changed
+
 
 def run(config: PredictConfig) -> None:
     """Write one labelled row for every row of the input, or for every pair of its articles.
@@ -69,8 +87,8 @@ def run(config: PredictConfig) -> None:
     tally = Tally()
     if given.articles is None and config.input != STANDARD_STREAM:
         _look_at(given)
-    if config.output != STANDARD_STREAM and not is_url(config.output):
-        row_format(config.output, "output")
+    if config.output != STANDARD_STREAM:
+        output_format(config.output)
     chosen = open_model(config.model, config.engine, config.tracking)
     print(f"engine: {chosen.scorer.description} ({chosen.why})", file=sys.stderr)
     if STANDARD_STREAM in (config.input, config.output):
@@ -159,11 +177,11 @@ def _scored(config: PredictConfig, chosen: Chosen, rows: Iterator[Row], memo: Me
 
 def _stream(config: PredictConfig, given: _Input, chosen: Chosen, tally: Tally) -> Counter[str]:
     """Label what passes once, or goes on to the next program: nothing of it can be taken up again."""
-    if config.output != STANDARD_STREAM and not config.overwrite and Path(config.output).exists():
+    if config.output != STANDARD_STREAM and not config.overwrite and place_of(config.output).exists():
         raise UserError(f"output: '{config.output}' is there already; overwrite=true replaces it")
     counts: Counter[str] = Counter()
     rows = _rows(config, given, tally)
-    with row_writer(config.output, parquet_types(given.sources)) as write:
+    with row_writer(config.output, _types(given)) as write:
         for window in _scored(config, chosen, rows, Memo()):
             found = labelled_rows(window)
             for row in found:
@@ -172,10 +190,19 @@ def _stream(config: PredictConfig, given: _Input, chosen: Chosen, tally: Tally) 
     return counts
 
 
+def _types(given: _Input) -> Mapping[str, Any]:
+    """Return the types of the input's columns where it has some; none of those that are replaced by ours."""
+    if given.articles is not None:
+        return {}
+    found = parquet_types(given.sources)
+    return {name: type_ for name, type_ in found.items() if name not in PREDICTED_COLUMNS}
+
+
 def _in_parts(config: PredictConfig, given: _Input, chosen: Chosen, tally: Tally) -> Counter[str]:
     # Of the engine's settings counts what they came to, and the windows, within which pairs are sorted and scored.
     settings = config.model_dump(mode="json", exclude={"engine"})
     engine = {**chosen.engine, "window_rows": config.engine.window_rows}
+    refuse_changed = given.watch()
     identity = identity_of(chosen.model, engine, settings, given.fingerprints(config))
     with PartStore.open(config.output, identity, config.overwrite) as store:
         if store.finished is not None:
@@ -185,6 +212,7 @@ def _in_parts(config: PredictConfig, given: _Input, chosen: Chosen, tally: Tally
 
         def write(window: Window) -> None:
             found = labelled_rows(window)
+            refuse_changed(window.rows)
             store.write(encode_rows(found), len(found), count(found), window.new.arrays())
             progress.update(len(found))
 
@@ -193,5 +221,5 @@ def _in_parts(config: PredictConfig, given: _Input, chosen: Chosen, tally: Tally
         with Progress(total, "labelled", store.rows_done) as progress, behind(write) as hand:
             for window in _scored(config, chosen, rows, memo):
                 hand(window)
-        store.finish(parquet_types(given.sources) if given.articles is None else None)
+        store.finish(_types(given))
         return store.counts
