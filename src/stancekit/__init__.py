@@ -6,13 +6,15 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from stancekit.prediction.predictor import Predictor
 
 __version__ = version("stancekit")
 __all__ = ["__version__", "load"]
 
 
-def load(model: str = "default", engine: str = "auto", **settings: object) -> Predictor:
+def load(model: str | PathLike[str] = "default", engine: str = "auto", **settings: object) -> Predictor:
     """Return a model that labels pairs: ``stancekit.load("default").predict([{"statement": …, "target": …}])``.
 
     Args:

@@ -208,6 +208,7 @@ def test_when_a_row_is_refused_by_the_model_then_it_is_left_out(
     bad = Pair("we", "port " * 200, label="supports")
     manifest = export_engines(saved, [bad, *PAIRS[:30], bad], tmp_path / "new")
     assert manifest.measured.rows == 20
+    assert export_engines(saved, PAIRS[:30], tmp_path / "few", most=7).measured.rows == 7
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2])

@@ -95,8 +95,10 @@ def export_engines(
     for engine, precision in BUILDERS:
         _say(f"{engine} {precision}")
         variants.append(bench.variant(engine, precision, graphs))
-    if not bench.torch_speeds:
+    if not bench.scorers:
         raise UserError(f"format=engines: no engine runs this model; the first {variants[0]['refused']}")
+    _say("how fast each is")
+    torch_speed = bench.add_speeds(variants)
     _remove_refused(folder, variants)
     return write_manifest(
         folder,
@@ -110,7 +112,7 @@ def export_engines(
                 "rows": len(rows.gold),
                 "processor": _processor(),
                 "threads": threads,
-                "torch_rows_per_second": round(float(np.median(bench.torch_speeds)), 1),
+                "torch_rows_per_second": round(torch_speed, 1),
             },
             "variants": variants,
             "versions": {name: version(name) for name in ("stancekit", "torch", "onnxruntime", "openvino", "nncf")},
@@ -140,7 +142,7 @@ class _Bench:
     torch_fp32: TokenScorer
     reference: NDArray[np.float64]
     timed: TokenizedPairs
-    torch_speeds: list[float] = field(default_factory=list)
+    scorers: dict[str, TokenScorer] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: CrossEncoder, tokenizer: PairTokenizer, rows: _Rows, threads: int) -> _Bench:
@@ -153,7 +155,7 @@ class _Bench:
         return cls(tokenizer, rows, threads, scorer, reference, timed)
 
     def variant(self, engine: GraphEngine, precision: GraphPrecision, graphs: Graphs) -> dict[str, Any]:
-        """Build a variant, and return what the manifest says of it."""
+        """Build a variant, and return what the manifest says of it but for its speed."""
         try:
             with quiet_quantisers():
                 path = BUILDERS[engine, precision](graphs)
@@ -166,25 +168,30 @@ class _Bench:
             # On networks that they do not know, quantisers and engines fail in ways of their own; not all need to.
             return _not_built(engine, precision, error)
         found = compare(self.rows.gold, self.reference, probabilities)
-        speeds = rows_per_second({"torch": self.torch_fp32, "it": scorer}, self.timed)
-        self.torch_speeds.append(speeds["torch"])
+        self.scorers[f"{engine} {precision}"] = scorer
         files = (path, path.with_suffix(".bin"))
         return {
             "engine": engine,
             "precision": precision,
             "file": None if found.refused else path.name,
             "megabytes": round(sum(file.stat().st_size for file in files if file.exists()) / 1e6, 1),
-            "rows_per_second": round(speeds["it"], 1),
-            "speedup": round(speeds["it"] / speeds["torch"], 2),
             "agreement": round(found.agreement, 4),
             "f1_difference": round(found.f1_difference, 4),
             "refused": found.refused,
         }
 
+    def add_speeds(self, variants: Sequence[dict[str, Any]]) -> float:
+        """Time all variants in turn with torch, add what the manifest says of it, and return torch's rows per second."""
+        speeds = rows_per_second({"torch": self.torch_fp32, **self.scorers}, self.timed)
+        for variant in variants:
+            speed = speeds.get(f"{variant['engine']} {variant['precision']}", 0.0)
+            variant |= {"rows_per_second": round(speed, 1), "speedup": round(speed / speeds["torch"], 2)}
+        return speeds["torch"]
+
 
 def _not_built(engine: GraphEngine, precision: GraphPrecision, error: Exception) -> dict[str, Any]:
     """Return what the manifest says of a variant that cannot be built or run."""
-    nothing = dict.fromkeys(("megabytes", "rows_per_second", "speedup", "agreement", "f1_difference"), 0)
+    nothing = dict.fromkeys(("megabytes", "agreement", "f1_difference"), 0)
     words = " ".join(str(error).split())[:_REASON]
     refused = f"cannot be built: {type(error).__name__}: {words}"
     return {"engine": engine, "precision": precision, "file": None, **nothing, "refused": refused}

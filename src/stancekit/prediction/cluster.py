@@ -195,7 +195,7 @@ class _Stream:
         return rows
 
     def stuck(self) -> bool:
-        """Return whether nothing has come back for longer than a slow window takes; the next time only after twice that.
+        """Return whether nothing has come back for longer than a slow window takes; the next time after twice as long.
 
         Before anything came back there is nothing to compare with.
         """

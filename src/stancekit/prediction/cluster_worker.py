@@ -196,8 +196,8 @@ class Worker:
         attempt: int = ray.get(self._desk.begin.remote(number))
         if attempt > MOST_ATTEMPTS:
             raise UserError(
-                f"window {number + 1:,} was begun {attempt - 1} times and never done: its workers died; it may take more "
-                "memory than there is: try fewer engine.workers, or a smaller engine.window_rows or engine.batch_tokens"
+                f"window {number + 1:,} was begun {attempt - 1} times and never done: its workers died; it may take "
+                "more memory than there is: try fewer engine.workers, a smaller engine.window_rows or engine.batch_tokens"
             )
         return attempt
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import yaml
@@ -13,7 +14,7 @@ from stancekit.prediction.predictor import Predictor
 from stancekit.tracking.registry import find_model
 
 
-def load_predictor(model: str, engine: str, settings: Mapping[str, object]) -> Predictor:
+def load_predictor(model: str | os.PathLike[str], engine: str, settings: Mapping[str, object]) -> Predictor:
     """Return the predictor of a model behind an engine; see ``stancekit.load``.
 
     Raises:
@@ -38,4 +39,9 @@ def open_model(model: str, engine: EngineConfig, tracking: TrackingConfig) -> Ch
 
 def _quoted(value: object) -> str:
     """Return a value as an override gives it."""
-    return str(yaml.safe_dump(value, default_flow_style=True, width=2**20)).removesuffix("\n").removesuffix("\n...")
+    plain = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return (
+        str(yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=2**20))
+        .removesuffix("\n")
+        .removesuffix("\n...")
+    )
