@@ -157,6 +157,7 @@ def test_when_a_worker_hangs_then_another_gets_its_windows(
             hanging.suspend()
     assert found == (tmp_path / "one.jsonl").read_bytes()
     assert "note: nothing comes back any more; what is away is given to others" in capfd.readouterr().err
+    hanging.resume()
     assert psutil.wait_procs([hanging], timeout=60)[1] == []
 
 

@@ -181,7 +181,7 @@ class _Bench:
         }
 
     def add_speeds(self, variants: Sequence[dict[str, Any]]) -> float:
-        """Time all variants in turn with torch, add what the manifest says of it, and return torch's rows per second."""
+        """Time all variants in turn with torch, add what came out, and return the rows per second of torch."""
         speeds = rows_per_second({"torch": self.torch_fp32, **self.scorers}, self.timed)
         for variant in variants:
             speed = speeds.get(f"{variant['engine']} {variant['precision']}", 0.0)

@@ -45,7 +45,7 @@ _LEAST_PATIENCE = 60.0
 """Seconds without anything coming back before something must be wrong, ..."""
 _PATIENCE = 3
 """... and how many times as long as the slowest window has taken."""
-_END_SECONDS = 30.0
+_END_SECONDS = 10.0
 
 
 def scored_on_ray(
@@ -207,13 +207,14 @@ class _Stream:
         return True
 
     def close(self) -> None:
-        """End the workers: without the desk, the stream ends."""
+        """End the workers, once they are done with what they are at, but for one that hangs."""
         import ray
 
         # Of a cluster that has failed nothing more is asked.
         with suppress(Exception):
+            self._desk.end.remote()
+            self._thread.join(_END_SECONDS)
             ray.kill(self._desk)
-        self._thread.join(_END_SECONDS)
 
 
 @contextmanager

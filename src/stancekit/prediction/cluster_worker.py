@@ -81,6 +81,7 @@ class Desk:
         self._windows: dict[int, pa.Table] = {}
         self._attempts: Counter[int] = Counter()
         self._scored: list[pa.Table] = []
+        self._ended = False
         self._changed = asyncio.Condition()
 
     async def give(self, number: int, window: pa.Table) -> None:
@@ -90,10 +91,15 @@ class Desk:
             self._given.append(number)
             self._changed.notify_all()
 
-    async def take(self, place: int) -> pa.Table:
-        """Return what was given out in such a place, from 0, once it was; for what is done, a window without pairs."""
+    async def take(self, place: int) -> pa.Table | None:
+        """Return what was given out in such a place, from 0, once it was; for what is done, a window without pairs.
+
+        None stands for the end.
+        """
         async with self._changed:
-            await self._changed.wait_for(lambda: place < len(self._given))
+            await self._changed.wait_for(lambda: self._ended or place < len(self._given))
+        if place >= len(self._given):
+            return None
         number = self._given[place]
         return self._windows[number] if number in self._windows else sent(number, [])
 
@@ -118,17 +124,27 @@ class Desk:
             found, self._scored = self._scored, []
         return found
 
+    async def end(self) -> None:
+        """Give out nothing more, nor again."""
+        async with self._changed:
+            self._ended = True
+            self._windows.clear()
+            self._changed.notify_all()
+
 
 DeskHandle = Any
 """The handle of a desk; Ray's own type for it knows no methods."""
 
 
 def given_out(_: object, desk: DeskHandle) -> Iterator[pa.Table]:
-    """Yield the windows that are given out, without end: the task that the stream begins with."""
+    """Yield the windows that are given out: the task that the stream begins with."""
     import ray
 
     for place in count():
-        yield ray.get(desk.take.remote(place))
+        window = ray.get(desk.take.remote(place))
+        if window is None:
+            return
+        yield window
 
 
 class Worker:
@@ -197,7 +213,7 @@ class Worker:
         if attempt > MOST_ATTEMPTS:
             raise UserError(
                 f"window {number + 1:,} was begun {attempt - 1} times and never done: its workers died; it may take "
-                "more memory than there is: try fewer engine.workers, a smaller engine.window_rows or engine.batch_tokens"
+                "more memory than there is: try fewer engine.workers, or smaller engine.window_rows"
             )
         return attempt
 
