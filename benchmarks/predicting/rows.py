@@ -14,7 +14,7 @@ from stancekit.errors import UserError
 from stancekit.files import find_sources, read_rows
 from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.paths import shipped_root
-from stancekit.prediction.torch_engine import pair_tokenizer
+from stancekit.prediction.engines.torch import pair_tokenizer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

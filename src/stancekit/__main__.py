@@ -1,5 +1,6 @@
 """``python -m stancekit`` and the ``stancekit`` command."""
 
+import os
 import sys
 
 from stancekit.cli import main
@@ -7,6 +8,9 @@ from stancekit.cli import main
 
 def run() -> None:
     """Run the command line and exit with its code."""
+    if sys.stderr is None:
+        # Closed by the caller (`2>&-`): what is said goes nowhere.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     sys.exit(main())
 
 

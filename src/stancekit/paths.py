@@ -52,7 +52,8 @@ def find_file(name: str, what: str) -> Path:
     Raises:
         UserError: nothing is there; names the nearest existing sibling.
     """
-    given = Path(name).expanduser()
+    # Unlike Path.expanduser, this leaves the home of a user whom nobody knows as it is.
+    given = Path(os.path.expanduser(name))
     candidates = [given] if given.is_absolute() else [given, shipped_root() / given]
     for path in candidates:
         if path.exists():

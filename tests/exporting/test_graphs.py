@@ -15,7 +15,7 @@ import torch
 from stancekit.exporting.graphs import BUILDERS, Graphs, quiet_quantisers, write_plain
 from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.prediction.batches import token_batches
-from stancekit.prediction.torch_engine import pair_tokenizer
+from stancekit.prediction.engines.torch import pair_tokenizer
 from tests.prediction.conftest import PAIRS, tiny_config
 
 

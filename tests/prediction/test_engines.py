@@ -20,11 +20,11 @@ from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.pairs.model import Pair
 from stancekit.prediction.batches import TokenBatch, token_batches
 from stancekit.prediction.choosing import _BF16_FLAGS, _processor_flags, graph_engine
-from stancekit.prediction.engine import Engine
+from stancekit.prediction.engines.base import Engine
+from stancekit.prediction.engines.torch import TorchEngine, devices, pair_tokenizer
 from stancekit.prediction.exported import GraphEngine, GraphPrecision
 from stancekit.prediction.scoring import TokenScorer
 from stancekit.prediction.tokens import PairTokenizer
-from stancekit.prediction.torch_engine import TorchEngine, devices, pair_tokenizer
 from tests.conftest import labelled_rows
 from tests.prediction.conftest import PAIRS, tiny_config
 
@@ -283,7 +283,7 @@ def test_when_engines_are_asked_what_they_are_then_they_say_precision_and_thread
 SIGNALLED = """
 import signal, sys
 from pathlib import Path
-from stancekit.prediction.openvino_engine import OpenVinoEngine
+from stancekit.prediction.engines.openvino import OpenVinoEngine
 
 signal.signal(signal.SIGTERM, lambda *_: print("handled"))
 first, second = (OpenVinoEngine(Path(sys.argv[1]), "fp32", 1) for _ in range(2))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stancekit import __version__
-from stancekit.prediction.identity import differences, identity_of
+from stancekit.prediction.parts.identity import differences, identity_of
 
 MODEL = {"name": "mpnet", "sha256": "1" * 64}
 ENGINE = {"name": "onnx", "precision": "int8", "onnxruntime": "1.31.0"}

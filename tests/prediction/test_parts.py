@@ -21,9 +21,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from stancekit.errors import UserError
-from stancekit.prediction import place
-from stancekit.prediction.parts import PartStore
-from stancekit.prediction.records import Finished, Stamp
+from stancekit.prediction.parts import place
+from stancekit.prediction.parts.records import Finished, Stamp
+from stancekit.prediction.parts.store import PartStore
 from tests.prediction import writer
 from tests.prediction.writer import IDENTITY, ROWS, rows_of, write, write_part
 

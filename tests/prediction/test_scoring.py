@@ -16,8 +16,8 @@ from stancekit.models.calibration import Calibration
 from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.pairs.model import Pair
 from stancekit.prediction.batches import TokenBatch
+from stancekit.prediction.engines.torch import pair_tokenizer
 from stancekit.prediction.scoring import ModelScorer, TokenScorer
-from stancekit.prediction.torch_engine import pair_tokenizer
 from tests.prediction.conftest import PAIRS, tiny_config
 
 

@@ -19,8 +19,8 @@ from stancekit.errors import UserError
 from stancekit.models.saved import MANIFEST
 from stancekit.models.shipped import shipped_folder
 from stancekit.pairs.model import Pair
+from stancekit.prediction.engines.torch import pair_tokenizer
 from stancekit.prediction.tokens import PairTokenizer, TokenLayout
-from stancekit.prediction.torch_engine import pair_tokenizer
 from tests.conftest import labelled_rows
 from tests.prediction.conftest import Ids, inputs_of, reader
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from stancekit.files import encode_rows
 from stancekit.labels import OUTCOMES
-from stancekit.prediction.parts import PartStore
+from stancekit.prediction.parts.store import PartStore
 
 IDENTITY: dict[str, Any] = {"model": {"name": "tiny", "sha256": "0" * 64}, "engine": {"name": "torch"}, "input": []}
 ROWS = 50

@@ -21,7 +21,7 @@ from stancekit.models.baselines import Baseline
 from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.models.saved import load_model, save_model
 from stancekit.pairs.model import Pair, pair_from_row
-from stancekit.prediction.torch_engine import pair_tokenizer
+from stancekit.prediction.engines.torch import pair_tokenizer
 from stancekit.tracking.logging import log_model
 from stancekit.tracking.registry import find_model
 from stancekit.tracking.runs import tracked_run

@@ -18,7 +18,7 @@ def export_tiny(encoder: Path, folder: Path, seed: int = 0) -> Path:
 
     from stancekit.exporting.graphs import Graphs, write_plain
     from stancekit.models.cross_encoder import CrossEncoder
-    from stancekit.prediction.torch_engine import pair_tokenizer
+    from stancekit.prediction.engines.torch import pair_tokenizer
 
     torch.manual_seed(seed)
     model = CrossEncoder.from_encoder(

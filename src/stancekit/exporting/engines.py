@@ -24,6 +24,7 @@ from stancekit.models.saved import SavedModel
 from stancekit.pairs.model import Pair
 from stancekit.prediction.batches import TokenBatch, token_batches
 from stancekit.prediction.choosing import available_threads, graph_engine
+from stancekit.prediction.engines.torch import TorchEngine, pair_tokenizer
 from stancekit.prediction.exported import (
     TOKENIZER_FILE,
     EnginesManifest,
@@ -34,7 +35,6 @@ from stancekit.prediction.exported import (
 )
 from stancekit.prediction.scoring import TokenScorer
 from stancekit.prediction.tokens import PairTokenizer, TokenizedPairs
-from stancekit.prediction.torch_engine import TorchEngine, pair_tokenizer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

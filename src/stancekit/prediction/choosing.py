@@ -12,7 +12,7 @@ from typing import Final
 
 from stancekit.config.schema import EngineConfig
 from stancekit.errors import UserError, nearest
-from stancekit.prediction.engine import Engine
+from stancekit.prediction.engines.base import Engine
 from stancekit.prediction.exported import (
     TOKENIZER_FILE,
     ExportedModel,
@@ -172,10 +172,10 @@ def _gpu() -> bool:
 def graph_engine(engine: GraphEngine, graph: Path, precision: GraphPrecision, threads: int) -> Engine:
     """Return the engine of that name on the graph in a file."""
     if engine == "onnx":
-        from stancekit.prediction.onnx_engine import OnnxEngine
+        from stancekit.prediction.engines.onnx import OnnxEngine
 
         return OnnxEngine(graph, precision, threads)
-    from stancekit.prediction.openvino_engine import OpenVinoEngine
+    from stancekit.prediction.engines.openvino import OpenVinoEngine
 
     return OpenVinoEngine(graph, precision, threads)
 
@@ -216,7 +216,7 @@ def _with_torch(folder: Path, engine: EngineConfig, why: str) -> Chosen:
     from stancekit.models.cross_encoder import CrossEncoder
     from stancekit.models.precision import use_bf16
     from stancekit.models.saved import load_model
-    from stancekit.prediction.torch_engine import TorchEngine, devices, pair_tokenizer
+    from stancekit.prediction.engines.torch import TorchEngine, devices, pair_tokenizer
 
     saved = load_model(folder, calibrated=False)
     model = {"name": saved.config.name, "sha256": source_of(folder)}

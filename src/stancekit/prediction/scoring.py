@@ -15,7 +15,7 @@ from stancekit.models.base import StanceModel
 from stancekit.models.calibration import Calibration, scale
 from stancekit.pairs.model import Pair
 from stancekit.prediction.batches import token_batches
-from stancekit.prediction.engine import Engine
+from stancekit.prediction.engines.base import Engine
 from stancekit.prediction.tokens import PairTokenizer, TokenizedPairs
 
 if TYPE_CHECKING:

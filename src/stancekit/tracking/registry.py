@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def find_model(model: str, tracking: TrackingConfig) -> Path:
     """
     if names_shipped(model):
         return shipped_folder(model)
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))
     if folder.is_dir() and not is_name(model):
         return _saved_folder(folder)
     if model == CHAMPION:

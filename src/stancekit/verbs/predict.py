@@ -32,12 +32,12 @@ from stancekit.pairs.build import Tally, pairs_from_articles
 from stancekit.pairs.targets import load_targets
 from stancekit.paths import find_file
 from stancekit.prediction.choosing import Chosen
-from stancekit.prediction.identity import identity_of
 from stancekit.prediction.loading import open_model
 from stancekit.prediction.memo import Block, Memo
 from stancekit.prediction.overlap import ahead, behind
-from stancekit.prediction.parts import PartStore
-from stancekit.prediction.place import place_of
+from stancekit.prediction.parts.identity import identity_of
+from stancekit.prediction.parts.place import place_of
+from stancekit.prediction.parts.store import PartStore
 from stancekit.prediction.progress import Progress
 from stancekit.prediction.rows import PREDICTED_COLUMNS, Window, count, labelled_rows, score, windows
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue, ValidationError
 
-from stancekit.prediction.durable import LOCK, NEW, sync_folder, write_whole
-from stancekit.prediction.records import Part, Stamp, Unfinished, from_lines, to_line
+from stancekit.prediction.parts.durable import LOCK, NEW, sync_folder, write_whole
+from stancekit.prediction.parts.records import Part, Stamp, Unfinished, from_lines, to_line
 
 if TYPE_CHECKING:
     import numpy as np

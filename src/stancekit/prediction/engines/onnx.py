@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stancekit.prediction.batches import TokenBatch
 
 if TYPE_CHECKING:
-    from stancekit.prediction.engine import Logits
+    from stancekit.prediction.engines.base import Logits
 
 
 class OnnxEngine:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from stancekit.errors import UserError
-from stancekit.prediction.folder import PartsFolder
-from stancekit.prediction.identity import differences
-from stancekit.prediction.place import Place
-from stancekit.prediction.records import Finished
+from stancekit.prediction.parts.folder import PartsFolder
+from stancekit.prediction.parts.identity import differences
+from stancekit.prediction.parts.place import Place
+from stancekit.prediction.parts.records import Finished
 
 
 def finished_output(place: Place, identity: Mapping[str, JsonValue], overwrite: bool) -> Finished | None:

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from stancekit.errors import UserError
 from stancekit.files.remote import check_writable, local_path, told
 from stancekit.paths import home
-from stancekit.prediction.durable import sync_folder
-from stancekit.prediction.records import Finished, Stamp
+from stancekit.prediction.parts.durable import sync_folder
+from stancekit.prediction.parts.records import Finished, Stamp
 
 RECORD = ".manifest.json"
 """What the name of a finished output's manifest ends with, after the output's own."""

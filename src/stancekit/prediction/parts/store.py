@@ -19,11 +19,11 @@ from pydantic import JsonValue, ValidationError
 
 from stancekit.errors import UserError
 from stancekit.files import assemble
-from stancekit.prediction.durable import Busy, FolderLock, sync_folder, write_whole
-from stancekit.prediction.existing import finished_output, has_parts_of, refuse_strangers
-from stancekit.prediction.folder import PartsFolder
-from stancekit.prediction.place import RECORD, Place, place_of
-from stancekit.prediction.records import Finished
+from stancekit.prediction.parts.durable import Busy, FolderLock, sync_folder, write_whole
+from stancekit.prediction.parts.existing import finished_output, has_parts_of, refuse_strangers
+from stancekit.prediction.parts.folder import PartsFolder
+from stancekit.prediction.parts.place import RECORD, Place, place_of
+from stancekit.prediction.parts.records import Finished
 
 if TYPE_CHECKING:
     import numpy as np

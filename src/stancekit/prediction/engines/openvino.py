@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from stancekit.prediction.batches import TokenBatch
 
 if TYPE_CHECKING:
-    from stancekit.prediction.engine import Logits
+    from stancekit.prediction.engines.base import Logits
 
 GROUP = 128
 """How many activations share a scale where they are quantised as they come (``int8_dynamic``)."""

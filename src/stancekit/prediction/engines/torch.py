@@ -16,7 +16,7 @@ from stancekit.prediction.batches import TokenBatch
 from stancekit.prediction.tokens import PairTokenizer, TokenLayout
 
 if TYPE_CHECKING:
-    from stancekit.prediction.engine import Logits
+    from stancekit.prediction.engines.base import Logits
 
 
 def devices() -> list[torch.device]:

@@ -1,0 +1,1 @@
+"""What runs a network over token batches: one protocol, one file per engine."""

@@ -1,0 +1,1 @@
+"""An output in the making, in parts that no kill can lose."""
