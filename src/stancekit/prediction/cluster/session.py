@@ -27,14 +27,9 @@ _SETTINGS = {
 }
 
 
-def on_workers(engine: EngineConfig) -> EngineConfig:
-    """Return what a worker is opened with: with one thread each, all of them together make the most of the processors.
-
-    An engine that is not to run on a cluster is returned as it is.
-    """
-    if engine.cluster is None or engine.threads is not None:
-        return engine
-    return engine.model_copy(update={"threads": 1})
+def threads_of(engine: EngineConfig) -> int:
+    """Return how many threads a worker has: by default one, as all of them together make the most of a machine so."""
+    return engine.threads or 1
 
 
 def refuse_unreachable(engine: EngineConfig) -> None:
@@ -64,12 +59,12 @@ def workers_of(engine: EngineConfig) -> int:
     Raises:
         UserError: there is no node with room for a single one.
     """
-    assert engine.threads is not None
+    threads = threads_of(engine)
     processors = [int(node["Resources"].get("CPU", 0)) for node in alive_nodes()]
-    room = sum(number // engine.threads for number in processors)
+    room = sum(number // threads for number in processors)
     if not room:
         raise UserError(
-            f"engine.threads={engine.threads}: no node of the cluster has as many processors; most: {max(processors)}"
+            f"engine.threads={threads}: no node of the cluster has as many processors; most: {max(processors)}"
         )
     if engine.workers is not None and engine.workers > room:
         print(f"note: the cluster has room for {room:,} of {engine.workers:,} workers", file=sys.stderr)
@@ -103,10 +98,9 @@ def session(engine: EngineConfig) -> Iterator[None]:
 def _connect(engine: EngineConfig) -> None:
     import ray
 
-    assert engine.threads is not None
-    address = _address(engine)
-    workers = engine.workers or max(1, available_threads() // engine.threads)
-    own: dict[str, Any] = {"include_dashboard": False, "num_cpus": workers * engine.threads}
+    address, threads = _address(engine), threads_of(engine)
+    workers = engine.workers or max(1, available_threads() // threads)
+    own: dict[str, Any] = {"include_dashboard": False, "num_cpus": workers * threads}
     try:
         ray.init(address or "local", log_to_driver=False, logging_level=logging.CRITICAL, **({} if address else own))
     except (ConnectionError, ValueError, RuntimeError) as error:
