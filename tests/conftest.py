@@ -34,6 +34,15 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANCEKIT_HOME", str(tmp_path / "home"))
 
 
+@pytest.fixture(autouse=True)
+def _own_threads() -> Iterator[None]:
+    """Give every test the threads that torch began with: the last digits of a training hang on their number."""
+    before = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None
+    yield
+    if before is not None:
+        sys.modules["torch"].set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT of 32 dimensions and one layer, in a folder, as any encoder is kept."""
