@@ -228,10 +228,11 @@ def _with_torch(folder: Path, engine: EngineConfig, why: str) -> Chosen:
         scorer: Scorer = ModelScorer(load_model(folder).model, f"the model itself, {kind}")
         return Chosen(scorer, folder, model, identity, why if engine.name == "torch" else "no other runs it")
     places = devices()
-    threads = _threads(engine)
+    # Unless asked, torch keeps the threads it has: a training may be going on in this process.
+    threads = _threads(engine) if engine.threads or engine.cluster else None
     bf16 = use_bf16(engine.precision)
     runs = TorchEngine(saved.model.network, bf16, places, threads)
     budget = engine.batch_tokens or (_CPU_TOKENS if places[0].type == "cpu" else _GPU_TOKENS)
     scorer = TokenScorer(tokenizer, runs, saved.calibration, budget)
-    identity |= {"precision": "bf16" if bf16 else "fp32", "threads": threads, "batch_tokens": budget}
+    identity |= {"precision": "bf16" if bf16 else "fp32", "threads": runs.threads, "batch_tokens": budget}
     return Chosen(scorer, folder, model, identity | {"devices": ", ".join(map(str, places))}, why)

@@ -59,6 +59,7 @@ class TorchEngine:
         self._places = list(places)
         self._bf16 = bf16
         self._lock = threading.Lock()
+        self.threads = torch.get_num_threads()
         where = f"{torch.get_num_threads()} threads" if first.type == "cpu" else ", ".join(map(str, places))
         self.description = f"torch {'bf16' if bf16 else 'fp32'}, {where}"
 
