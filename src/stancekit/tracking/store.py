@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,9 @@ def open_store(tracking: TrackingConfig) -> MlflowClient:
     os.environ.setdefault("MLFLOW_UV_AUTO_DETECT", "false")
     import mlflow
 
+    if hasattr(signal, "siginterrupt"):
+        # MLflow imports polars where it is installed, whose handler of Ctrl-C lets a wait for a child process go on.
+        signal.siginterrupt(signal.SIGINT, True)
     for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.pyfunc"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     uri = store_uri(tracking)
