@@ -270,7 +270,7 @@ def test_when_the_batches_break_off_or_are_not_wanted_then_that_is_said_and_the_
                 list(engine.logits(batches(6)))
             logits = engine.logits(batches(100))
             next(logits)
-            logits.close()  # type: ignore[attr-defined]
+            logits.close()
             np.testing.assert_allclose(bert.score(engine), bert.probabilities, atol=1e-4, err_msg=engine.description)
 
 

@@ -406,6 +406,15 @@ def test_when_the_output_is_a_device_then_it_is_refused() -> None:
     assert "'/dev/null' is no regular file; expected one, or - for standard output" in refusal("/dev/null")
 
 
+def test_when_a_file_is_what_an_output_is_made_of_then_its_place_holds_it(output: Path, folder: Path) -> None:
+    begin(output, 1)
+    local, remote = place.place_of(str(output)), place.place_of("memory://there/out.jsonl")
+    parts = [path for path in folder.iterdir() if path.suffix == ".jsonl"]
+    assert len(parts) > 1 and all(local.holds(str(path)) for path in (output, *parts, f"{output}.manifest.json"))
+    assert not local.holds(f"{output}.gz") and not local.holds(str(folder.parent / "in.jsonl"))
+    assert remote.holds("memory://there/out.jsonl") and not remote.holds("memory://there/in.jsonl")
+
+
 def test_when_a_file_is_in_the_place_of_the_parts_then_it_is_refused(output: Path, folder: Path) -> None:
     folder.write_text("mine")
     assert f"'{folder}' is in the way" in refusal(output, overwrite=True)

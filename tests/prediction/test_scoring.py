@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ class Backwards:
         self._scale = scale
         self.batches: list[TokenBatch] = []
 
-    def logits(self, batches: Iterable[TokenBatch]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    def logits(self, batches: Iterable[TokenBatch]) -> Generator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         self.batches = list(batches)
         for batch in reversed(self.batches):
             sums = (batch.input_ids * batch.attention_mask).sum(axis=1)

@@ -93,6 +93,20 @@ def test_when_rows_are_bad_then_each_says_why_and_none_is_lost_or_moved(
     assert found[1]["stance"] is None and "8 rows" in said and "error 5" in said
 
 
+def test_when_a_glob_finds_what_the_command_writes_then_that_is_not_read(
+    cli: CliRunner, use_trained: str, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        write_jsonl(tmp_path / f"{name}.jsonl", [GOOD | {"id": f"{name}{number}"} for number in range(4)])
+    words = [
+        *("predict", f"model={use_trained}", f"input={tmp_path}/**/*.jsonl", f"output={tmp_path}/out.jsonl"),
+        *("engine.window_rows=2", "overwrite=true"),
+    ]
+    cli(*words)
+    whole = (tmp_path / "out.jsonl").read_bytes()
+    assert "8 rows" in cli(*words) and (tmp_path / "out.jsonl").read_bytes() == whole
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_when_the_format_is_a_table_then_rows_come_back_in_it(
     cli: CliRunner, use_trained: str, tmp_path: Path, suffix: str

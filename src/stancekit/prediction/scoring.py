@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -78,8 +79,10 @@ class TokenScorer:
         """Return the scores of the tokenised pairs, in their order."""
         logits = np.zeros((len(prepared.lengths), len(OUTCOMES)))
         batches = token_batches(prepared, self._tokenizer.layout, self._batch_tokens, self._tokenizer.longest)
-        for rows, found in self._engine.logits(batches):
-            logits[rows] = found
+        # Closed whatever happens: an engine holds a lock until its generator ends.
+        with closing(self._engine.logits(batches)) as scored:
+            for rows, found in scored:
+                logits[rows] = found
         # In double precision, so that confident rows keep probabilities that add up to one.
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = powers / powers.sum(axis=1, keepdims=True)

@@ -118,7 +118,15 @@ def _input(config: PredictConfig) -> _Input:
                 f"input: '{config.input}' is read as articles, and these need a target list: targets=ukraine_2025 or "
                 f"targets=my_targets.yaml\n  rows are read from {', '.join(INPUT_SUFFIXES)} or - (standard input)"
             )
-    return _Input(config.input, find_sources(config.input))
+    return _Input(config.input, _without_output(find_sources(config.input), config))
+
+
+def _without_output(sources: Sequence[Source], config: PredictConfig) -> Sequence[Source]:
+    """Leave out what the command itself writes, which a glob over the output's folder finds the second time."""
+    if len(sources) == 1 or config.output == STANDARD_STREAM:
+        return sources
+    place = place_of(config.output)
+    return [source for source in sources if not place.holds(source.name)]
 
 
 def row_like(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -25,6 +25,6 @@ class Engine(Protocol):
 
     description: str
 
-    def logits(self, batches: Iterable[TokenBatch]) -> Iterator[Logits]:
+    def logits(self, batches: Iterable[TokenBatch]) -> Generator[Logits]:
         """Yield the logits of every batch, in any order; the batches are taken as they can be worked on."""
         ...

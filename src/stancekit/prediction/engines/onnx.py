@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ class OnnxEngine:
         self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
         self.description = f"onnx {precision}, {threads} threads"
 
-    def logits(self, batches: Iterable[TokenBatch]) -> Iterator[Logits]:
+    def logits(self, batches: Iterable[TokenBatch]) -> Generator[Logits]:
         """Yield the logits of every batch, in order."""
         for batch in batches:
             (found,) = self._session.run(["logits"], batch.inputs())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ class OpenVinoEngine:
         self._free: list[Any] = []
         self.description = f"openvino {precision.replace('_', ' ')}, {threads} threads"
 
-    def logits(self, batches: Iterable[TokenBatch]) -> Iterator[Logits]:
+    def logits(self, batches: Iterable[TokenBatch]) -> Generator[Logits]:
         """Yield the logits of every batch as it is done; one caller at a time, who has all threads."""
         with self._lock:
             while len(self._free) < 2 * self._threads:

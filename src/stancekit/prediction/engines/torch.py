@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ class TorchEngine:
         where = f"{torch.get_num_threads()} threads" if first.type == "cpu" else ", ".join(map(str, places))
         self.description = f"torch {'bf16' if bf16 else 'fp32'}, {where}"
 
-    def logits(self, batches: Iterable[TokenBatch]) -> Iterator[Logits]:
+    def logits(self, batches: Iterable[TokenBatch]) -> Generator[Logits]:
         """Yield the logits of every batch; one caller at a time, since torch shares its threads between calls."""
         with self._lock:
             if len(self._places) == 1:

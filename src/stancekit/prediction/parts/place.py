@@ -40,6 +40,9 @@ class Place(Protocol):
             UserError: what is there is not a file.
         """
 
+    def holds(self, name: str) -> bool:
+        """Return whether a file, by its path or URL, is the output, its manifest or one of its parts."""
+
     def stamp(self) -> Stamp | None:
         """Return the stamp of the output, or None where there is none."""
 
@@ -88,6 +91,11 @@ class LocalPlace:
             raise UserError(f"output: '{self.output}' is no regular file; expected one, or - for standard output")
         return True
 
+    def holds(self, name: str) -> bool:
+        """Return whether a file, by its path, is the output, its manifest or one of its parts."""
+        path = Path(os.path.realpath(name))
+        return path in (self._path, self._record) or self.parts in path.parents
+
     def stamp(self) -> Stamp | None:
         """Return the stamp of the output, or None."""
         return Stamp.of(self._path) if self._path.is_file() else None
@@ -135,6 +143,10 @@ class RemotePlace:
         if kind == "directory":
             raise UserError(f"output: '{self.output}' is a folder; expected a file name")
         return True
+
+    def holds(self, name: str) -> bool:
+        """Return whether a file, by its URL, is the output or its manifest; the parts lie elsewhere."""
+        return name in (self.output, self.output + RECORD)
 
     def stamp(self) -> Stamp | None:
         """Return the stamp of the output, which is read for it, or None."""
