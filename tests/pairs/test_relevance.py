@@ -58,3 +58,18 @@ def test_when_no_alias_occurs_then_closeness_in_meaning_decides(config: PairsCon
 def test_when_there_are_no_statements_then_nothing_is_relevant(config: PairsConfig) -> None:
     gate = RelevanceGate(config.relevance, (Target(name="toll", phrase="a toll"),))
     assert gate.relevant([]).shape == (0, 1)
+
+
+def test_when_articles_are_gated_together_then_each_is_gated_as_alone(config: PairsConfig) -> None:
+    gate = RelevanceGate(config.relevance, (Target(name="toll", phrase="a toll on the bridge"),))
+    articles = [
+        ["The mayor spoke of a toll on the bridge.", "She dismissed the idea."],
+        [],
+        ["She dismissed the idea.", "Drivers will pay to cross the bridge.", "The proposal is old."],
+    ]
+    found = gate.relevant_each(articles)
+    assert [one.shape for one in found] == [(2, 1), (0, 1), (3, 1)]
+    for statements, together in zip(articles, found, strict=True):
+        assert together.tolist() == gate.relevant(statements).tolist()
+    # What an article takes up was never said in the one before it.
+    assert found[2][0].tolist() == [False]

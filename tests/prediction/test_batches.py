@@ -34,7 +34,7 @@ def test_when_batches_are_planned_then_every_row_is_in_one_within_the_budget_the
     assert [lengths[row] for row in rows] == sorted((length for length in lengths if length), reverse=True)
     for places, padded in batches:
         most = max(lengths[row] for row in places)
-        assert most <= padded < most + 8 and (padded % 8 == 0 or padded == longest)
+        assert most <= padded < most + 4 and (padded % 4 == 0 or padded == longest)
         assert len(places) * padded <= budget or len(places) == 1
     for places, padded in batches[:-1]:
         # No batch but the last has room for one row more.

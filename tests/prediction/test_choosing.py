@@ -101,7 +101,7 @@ def test_when_an_engine_is_chosen_then_all_that_decides_the_digits_is_in_its_ide
     found = open_scorer(known.saved, asked("torch", "fp32", threads=None)).engine
     assert (found["threads"], found["batch_tokens"], found["devices"]) == (
         available_threads(),
-        choosing._CPU_TOKENS,
+        choosing.BATCH_TOKENS["torch"],
         "cpu",
     )
     assert [open_scorer(known.saved, asked("torch", one)).engine["precision"] for one in ("fp32", "bf16")] == [

@@ -165,12 +165,14 @@ FP32 = (("onnx", "fp32"), ("openvino", "fp32"))
 
 
 @pytest.fixture
-def engines(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def engines(model: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The words that export a model's engines on the 24 dev rows of a small file; the cache is an empty one."""
     monkeypatch.setenv("STANCEKIT_CACHE", str(tmp_path / "cache"))
     data = write_jsonl(tmp_path / "labelled.jsonl", labelled_rows(120))
     only(monkeypatch, *FP32)
-    return ["export", f"model={model}", "format=engines", "data=file", f"data.path={data}"]
+    gate = ["relevance.encoder.source=folder", f"+relevance.encoder.path={tiny_encoder}", "relevance.encoder.name=gate"]
+    gate += ["~relevance.encoder.package", "~relevance.encoder.folder", "relevance.encoder.sha256=null"]
+    return ["export", f"model={model}", "format=engines", "data=file", f"data.path={data}", *gate]
 
 
 def left_in(cache: Path) -> list[Path]:
@@ -221,6 +223,21 @@ def test_when_engines_are_there_already_then_they_are_replaced_only_if_asked(
     cli(*engines, "overwrite=true")
     assert left_in(tmp_path / "cache") == [folder]
     assert sorted(path.name for path in folder.iterdir()) == ["engines.json", "fp32.onnx", "tokenizer.json"]
+
+
+def test_when_engines_are_exported_then_so_is_the_encoder_of_the_gate_once(
+    cli: CliRunner, engines: list[str], tmp_path: Path
+) -> None:
+    said = cli(*engines)
+    (folder,) = (tmp_path / "cache" / "embedders").iterdir()
+    assert re.search(rf"^{folder}: gate, for articles; cosines within \de-\d+ of torch's$", said, re.M), said
+    (made,) = (path.stat().st_mtime_ns for path in folder.glob("*.json") if path.name == "encoder.json")
+    assert "for articles" not in cli(*engines, f"output={tmp_path}/mine")
+    assert (folder / "encoder.json").stat().st_mtime_ns == made
+    shutil.rmtree(folder)
+    said = cli(*engines)
+    assert "for articles" in said and "rows/s" not in said and (folder / "encoder.json").is_file()
+    assert "exported already" in cli(*engines, code=2)
 
 
 def test_when_engines_are_exported_to_a_folder_then_it_is_a_model_of_its_own(

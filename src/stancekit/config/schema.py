@@ -575,7 +575,7 @@ class ExportConfig(Schema):
     ``delta`` writes only what differs from the encoder that the model was trained from: every changed matrix as the
     product of two of ``rank`` columns, or with ``rank`` null as 8-bit integers. ``engines`` writes graphs for other
     engines than torch and measures each on ``rows`` of the ``split`` of ``data``; with ``output`` null into the cache,
-    where ``stancekit predict`` finds them.
+    where ``stancekit predict`` finds them; the encoder of ``relevance`` goes there with them.
     """
 
     model: GivenText
@@ -586,6 +586,7 @@ class ExportConfig(Schema):
     split: GivenText
     rows: Positive | None
     data: DataConfig
+    relevance: RelevanceConfig
     tracking: TrackingConfig
 
 

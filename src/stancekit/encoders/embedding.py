@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -11,21 +11,38 @@ from stancekit.config.schema import EncoderConfig
 from stancekit.encoders.loading import load_encoder
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
 _BATCH = 64
 _MAX_LENGTH = 256
 
 
+class Embedder(Protocol):
+    """Turns texts into vectors whose products say how close they are in meaning."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return one row per text, of unit length: shape (texts, hidden size)."""
+        ...
+
+
 class SentenceEmbedder:
-    """Embeds texts with an encoder, as sentence-transformers' mean pooling does (Reimers & Gurevych, 2019)."""
+    """Embeds texts with an encoder, as sentence-transformers' mean pooling does (Reimers & Gurevych, 2019).
+
+    Attributes:
+        network: the encoder, a transformers model.
+        tokenizer: its tokenizer.
+        longest: how many tokens of a text are read at most, special ones included.
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         """Load the encoder that ``config`` names."""
         from transformers import AutoModel
 
-        model, self._tokenizer = load_encoder(AutoModel, config)
-        self._model = model.eval()
+        model, self.tokenizer = load_encoder(AutoModel, config)
+        self.network = model.eval()
+        # Two less than there are positions: RoBERTa's begin at 2.
+        self.longest = min(_MAX_LENGTH, int(model.config.max_position_embeddings) - 2)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one row per text, of unit length: shape (texts, hidden size). Equal texts are embedded once."""
@@ -33,28 +50,31 @@ class SentenceEmbedder:
         place = {text: i for i, text in enumerate(distinct)}
         return self._embed(distinct)[[place[text] for text in texts]]
 
+    def vectors(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return the vectors of tokenised texts, padded on the right: shape (texts, hidden size)."""
+        import torch
+
+        states = self.network(**inputs).last_hidden_state
+        mask = inputs["attention_mask"].unsqueeze(-1).to(states.dtype)
+        mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+        return torch.nn.functional.normalize(mean, dim=1)
+
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         import torch
 
-        hidden = int(self._model.config.hidden_size)
-        # Two less than there are positions: RoBERTa's begin at 2.
-        longest = min(_MAX_LENGTH, int(self._model.config.max_position_embeddings) - 2)
-        rows = np.zeros((len(texts), hidden), dtype=np.float32)
+        rows = np.zeros((len(texts), int(self.network.config.hidden_size)), dtype=np.float32)
         by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         with torch.inference_mode():
             for first in range(0, len(by_length), _BATCH):
                 chosen = by_length[first : first + _BATCH]
-                batch = self._tokenizer(
+                batch = self.tokenizer(
                     [texts[i] for i in chosen],
                     padding=True,
                     truncation=True,
-                    max_length=longest,
+                    max_length=self.longest,
                     return_tensors="pt",
                 )
-                states = self._model(**batch).last_hidden_state
-                mask = batch["attention_mask"].unsqueeze(-1).to(states.dtype)
-                mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
-                rows[chosen] = torch.nn.functional.normalize(mean, dim=1).float().numpy()
+                rows[chosen] = self.vectors(batch).float().numpy()
         return rows
 
 

@@ -23,7 +23,7 @@ from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.models.saved import SavedModel
 from stancekit.pairs.model import Pair
 from stancekit.prediction.batches import TokenBatch, token_batches
-from stancekit.prediction.choosing import available_threads, graph_engine
+from stancekit.prediction.choosing import BATCH_TOKENS, available_threads, graph_engine
 from stancekit.prediction.engines.torch import TorchEngine, pair_tokenizer
 from stancekit.prediction.exported import (
     TOKENIZER_FILE,
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 _CALIBRATION_ROWS = 300
 _TIMED_SECONDS = 3
 """About how long torch fp32 takes for the rows that are timed, of which there are 32 at least."""
-_BATCH_TOKENS = 1024
 _REASON = 300
 """Of what a library says when it fails, so many characters are kept."""
 _INSTALL = "pip install 'stancekit[export]'"
@@ -147,7 +146,7 @@ class _Bench:
     @classmethod
     def of(cls, model: CrossEncoder, tokenizer: PairTokenizer, rows: _Rows, threads: int) -> _Bench:
         engine = TorchEngine(model.network, False, [torch.device("cpu")], threads)
-        scorer = TokenScorer(tokenizer, engine, None, _BATCH_TOKENS)
+        scorer = TokenScorer(tokenizer, engine, None, BATCH_TOKENS["torch"])
         begun = time.perf_counter()
         reference = scorer.score(rows.measured).probabilities
         speed = len(rows.gold) / (time.perf_counter() - begun)
@@ -160,7 +159,7 @@ class _Bench:
             with quiet_quantisers():
                 path = BUILDERS[engine, precision](graphs)
             runs = graph_engine(engine, path, precision, self.threads)
-            scorer = TokenScorer(self.tokenizer, runs, None, _BATCH_TOKENS)
+            scorer = TokenScorer(self.tokenizer, runs, None, BATCH_TOKENS[engine])
             probabilities = scorer.score(self.rows.measured).probabilities
         except OSError:
             raise

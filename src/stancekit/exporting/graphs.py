@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from stancekit.prediction.tokens import TokenLayout
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
 _OPSET = 17
@@ -125,19 +126,36 @@ BUILDERS: dict[tuple[GraphEngine, GraphPrecision], Callable[[Graphs], Path]] = {
 
 def write_plain(model: CrossEncoder, layout: TokenLayout, graphs: Graphs) -> None:
     """Write a cross-encoder as ONNX: token ids in, the logits of the four outcomes out; any rows, any length."""
+
+    def logits(inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        found: torch.Tensor = model.network(**inputs).logits
+        return found
+
+    write_onnx(model.network, logits, layout, graphs.plain)
+
+
+def write_onnx(
+    network: torch.nn.Module,
+    compute: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
+    layout: TokenLayout,
+    path: Path,
+) -> None:
+    """Write as ONNX what is computed of token ids with a network: one row out for every row in; any rows, any length.
+
+    Args:
+        compute: from the inputs by their names to the output, called ``logits`` in the graph.
+    """
     import torch
 
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if layout.types is not None else [])]
-    network = model.network
 
-    class Logits(torch.nn.Module):
+    class Traced(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.network = network
 
         def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-            found: torch.Tensor = self.network(**dict(zip(names, inputs, strict=True))).logits
-            return found
+            return compute(dict(zip(names, inputs, strict=True)))
 
     # Two rows of unlike length: what is traced must not take either size, or a full mask, for granted.
     ids = torch.full((2, 16), layout.pad)
@@ -149,9 +167,9 @@ def write_plain(model: CrossEncoder, layout: TokenLayout, graphs: Graphs) -> Non
         # That this exporter will go one day, and what it thinks of Python values that are the same for all inputs.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            Logits().eval().cpu(),
+            Traced().eval().cpu(),
             example,
-            graphs.plain,
+            path,
             input_names=names,
             output_names=["logits"],
             dynamic_axes={**free, "logits": {0: "rows"}},

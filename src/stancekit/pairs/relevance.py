@@ -14,6 +14,7 @@ from stancekit.pairs.targets import Target, alias_pattern
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from stancekit.encoders.embedding import Embedder
 
 _TAKES_UP = re.compile(
     r"""\b(?:
@@ -31,12 +32,14 @@ _TAKES_UP = re.compile(
 class RelevanceGate:
     """Embeds the targets once and every statement once."""
 
-    def __init__(self, config: RelevanceConfig, targets: Sequence[Target]) -> None:
-        """Load the encoder and embed the phrases of the targets."""
-        from stancekit.encoders.embedding import SentenceEmbedder
+    def __init__(self, config: RelevanceConfig, targets: Sequence[Target], embedder: Embedder | None = None) -> None:
+        """Embed the phrases of the targets, with the encoder that is configured unless its embedder is given."""
+        if embedder is None:
+            from stancekit.encoders.embedding import SentenceEmbedder
 
+            embedder = SentenceEmbedder(config.encoder)
         self._threshold = config.threshold
-        self._embedder = SentenceEmbedder(config.encoder)
+        self._embedder = embedder
         self._patterns = [alias_pattern(target) for target in targets]
         self._targets = self._embedder.embed([target.phrase for target in targets])
 
@@ -57,8 +60,20 @@ class RelevanceGate:
             statements: those of one article, in order: one that names no target but takes something up ("the idea",
                 "not entirely off the table") is about the targets of the one before it.
         """
+        return self.relevant_each([statements])[0]
+
+    def relevant_each(self, articles: Sequence[Sequence[str]]) -> list[NDArray[np.bool_]]:
+        """Return ``relevant`` of the statements of every article; those of all are embedded together."""
+        close = self.similarities([text for statements in articles for text in statements]) >= self._threshold
+        ends = np.cumsum([len(statements) for statements in articles])
+        return [
+            self._with_taken_up(statements, close[end - len(statements) : end])
+            for statements, end in zip(articles, ends, strict=True)
+        ]
+
+    def _with_taken_up(self, statements: Sequence[str], close: NDArray[np.bool_]) -> NDArray[np.bool_]:
         named = self.mentions(statements)
-        found = named | (self.similarities(statements) >= self._threshold)
+        found = named | close
         for i, statement in enumerate(statements[1:], 1):
             if not named[i].any() and _TAKES_UP.search(statement):
                 found[i] |= found[i - 1]

@@ -13,8 +13,8 @@ from stancekit.prediction.tokens import TokenizedPairs, TokenLayout
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_STEP = 8
-"""Lengths are padded to its multiples: a kernel is prepared for every shape that comes, and vectors are this long."""
+_STEP = 4
+"""Lengths are padded to its multiples: a kernel is prepared for every shape that comes, and even ones run faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class TokenBatch:
 def plan(lengths: NDArray[np.int64], budget: int, longest: int) -> list[tuple[NDArray[np.int64], int]]:
     """Return the batches of rows of these lengths, longest first: the places of each one's rows and its padded length.
 
-    A batch holds as many rows as its padded length, a multiple of 8 up to ``longest``, allows within ``budget`` tokens,
+    A batch holds as many rows as its padded length, a multiple of 4 up to ``longest``, allows within ``budget`` tokens,
     one at least.
     Rows of length 0 are in none. The same lengths give the same batches.
     """

@@ -153,18 +153,27 @@ class ExportedModel:
         Raises:
             UserError: the file is missing or was changed.
         """
-        names = [name, *([Path(name).with_suffix(".bin").name] if name.endswith(".xml") else [])]
-        for one in names:
-            path = self.folder / one
-            expected = self.manifest.sha256.get(one)
-            if not path.is_file() or expected is None:
-                raise UserError(f"model: '{path}' is missing; the folder is not whole: export the model again")
-            if (found := sha256_of(path)) != expected:
-                raise UserError(
-                    f"model: the hash of '{path}' is wrong; the file was changed after it was exported\n"
-                    f"  expected sha256 {expected}\n  found    sha256 {found}"
-                )
-        return self.folder / name
+        return checked_file(self.folder, name, self.manifest.sha256)
+
+
+def checked_file(folder: Path, name: str, hashes: Mapping[str, str]) -> Path:
+    """Return the path of a file of an export's folder after comparing its hash; a graph's weights beside it too.
+
+    Raises:
+        UserError: the file is missing or was changed.
+    """
+    names = [name, *([Path(name).with_suffix(".bin").name] if name.endswith(".xml") else [])]
+    for one in names:
+        path = folder / one
+        expected = hashes.get(one)
+        if not path.is_file() or expected is None:
+            raise UserError(f"model: '{path}' is missing; the folder is not whole: export the model again")
+        if (found := sha256_of(path)) != expected:
+            raise UserError(
+                f"model: the hash of '{path}' is wrong; the file was changed after it was exported\n"
+                f"  expected sha256 {expected}\n  found    sha256 {found}"
+            )
+    return folder / name
 
 
 def is_exported(folder: Path) -> bool:

@@ -56,6 +56,25 @@ class TokenLayout:
         return asdict(self)
 
     @classmethod
+    def of_texts(cls, tokenizer: Tokenizer, pad: int, typed: bool) -> TokenLayout:
+        """Return the layout that a tokenizer gives to single texts: the second segment is to be empty.
+
+        Raises:
+            ValueError: the tokenizer does not keep a text whole.
+        """
+        alone = tokenizer.encode("a", add_special_tokens=False).ids
+        whole = tokenizer.encode("a")
+        begin = [bool(flag) for flag in whole.special_tokens_mask].index(False)
+        end = begin + len(alone)
+        if whole.ids[begin:end] != alone:
+            raise ValueError("the tokenizer does not keep a text as it is")
+        types = None
+        if typed:
+            before, text, after = (whole.type_ids[part] for part in (slice(begin), slice(begin, end), slice(end, None)))
+            types = (next(iter(before), 0), text[0], 0, 0, next(iter(after), 0))
+        return cls(tuple(whole.ids[:begin]), (), tuple(whole.ids[end:]), types, pad)
+
+    @classmethod
     def of(cls, tokenizer: Tokenizer, pad: int, typed: bool) -> TokenLayout:
         """Return the layout that a tokenizer gives to pairs.
 
@@ -95,6 +114,32 @@ class TokenizedPairs:
     lengths: NDArray[np.int64]
     truncated: NDArray[np.bool_]
     errors: Mapping[int, str]
+
+
+class TextTokenizer:
+    """Tokenises single texts; safe to share between threads."""
+
+    def __init__(self, tokenizer: Tokenizer, layout: TokenLayout, longest: int) -> None:
+        """Take a tokenizer, which is changed: it must not pad or cut by itself."""
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        self._tokenizer = tokenizer
+        self.layout = layout
+        self.longest = longest
+
+    def write(self, path: Path) -> None:
+        """Write the tokenizer as ``tokenizers`` reads it."""
+        self._tokenizer.save(str(path))
+
+    def tokenize(self, texts: Sequence[str]) -> TokenizedPairs:
+        """Return the token ids of every text as first segments, cut to fit, beside empty second ones."""
+        room = self.longest - self.layout.special
+        encoded: list[Any] = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        whole = [np.array(one.ids, dtype=np.int32) for one in encoded]
+        cut = [ids[:room] for ids in whole]
+        lengths = np.array([len(ids) + self.layout.special for ids in cut], dtype=np.int64)
+        truncated = np.array([len(ids) > room for ids in whole], dtype=bool)
+        return TokenizedPairs(cut, [np.zeros(0, dtype=np.int32)] * len(cut), lengths, truncated, {})
 
 
 class PairTokenizer:

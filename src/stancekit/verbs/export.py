@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,9 +25,11 @@ from stancekit.verbs.evaluate import rows_of
 if TYPE_CHECKING:
     from stancekit.models.base import StanceModel
     from stancekit.models.saved import SavedModel
+    from stancekit.pairs.model import Pair
 
 _EXAMPLES = "data/seeds/pairs.jsonl"
 _MOST_EXAMPLES = 32
+_COMPARED_TEXTS = 200
 _BATCH = 32
 _LOSSY = 0.1
 
@@ -87,19 +89,37 @@ def _engines(config: ExportConfig, folder: Path) -> None:
         raise UserError(f"model={config.model}: '{folder}' is exported already; give the model that it was made of")
     saved = _cross_encoder(config, folder)
     output = Path(config.output).expanduser() if config.output else export_folder(source_of(folder))
-    if config.output is None and (output / ENGINES_FILE).is_file():
-        if not config.overwrite:
-            raise UserError(f"model={config.model}: exported already, to '{output}'; overwrite=true does it again")
-    else:
+    there = config.output is None and (output / ENGINES_FILE).is_file()
+    if not there:
         _refuse_output(output, folder)
     _, pairs = rows_of(config.data, config.split)
     pairs = [pair for pair in pairs if pair.label is not None]
+    encoder_is_new = _encoder(config, pairs)
+    if there and not config.overwrite:
+        if encoder_is_new:
+            return
+        raise UserError(f"model={config.model}: exported already, to '{output}'; overwrite=true does it again")
     with _whole_folder(output, replace=config.overwrite and config.output is None) as new:
         manifest = export_engines(saved, pairs, new, config.rows)
     print_variants(manifest)
     print(f"{output}: {sum(path.stat().st_size for path in output.iterdir()):,} bytes")
     use = f"model={config.model}" if config.output is None else f"model={config.output}"
     print(f"  used from now on by: stancekit predict {use} input=… output=…")
+
+
+def _encoder(config: ExportConfig, pairs: Sequence[Pair]) -> bool:
+    """Write the graphs of the relevance gate's encoder to the cache unless they are there; return whether it did."""
+    from stancekit.exporting.encoders import export_encoder
+    from stancekit.prediction.embedding import ENCODER_FILE, embedder_folder
+
+    encoder = config.relevance.encoder
+    folder = embedder_folder(encoder)
+    if folder is None or ((folder / ENCODER_FILE).is_file() and not config.overwrite):
+        return False
+    with _whole_folder(folder, replace=True) as new:
+        manifest = export_encoder(encoder, new, [pair.statement for pair in pairs[:_COMPARED_TEXTS]])
+    print(f"{folder}: {encoder.name}, for articles; cosines within {manifest.difference:.0e} of torch's")
+    return True
 
 
 def _cross_encoder(config: ExportConfig, folder: Path) -> SavedModel:

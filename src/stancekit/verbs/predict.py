@@ -32,6 +32,7 @@ from stancekit.pairs.build import Tally, pairs_from_articles
 from stancekit.pairs.targets import load_targets
 from stancekit.paths import find_file
 from stancekit.prediction.choosing import Chosen
+from stancekit.prediction.embedding import GRAPHS, ExportedEmbedder, exported_embedder
 from stancekit.prediction.loading import open_model
 from stancekit.prediction.memo import Block, Memo
 from stancekit.prediction.overlap import ahead, behind
@@ -161,12 +162,29 @@ def _refuse_other_columns(given: _Input, first: Row) -> None:
         )
 
 
-def _rows(config: PredictConfig, given: _Input, tally: Tally, skip: int = 0) -> Iterator[Row]:
+def _gate(config: PredictConfig, given: _Input, chosen: Chosen) -> ExportedEmbedder | None:
+    """Return what embeds the statements of articles, on the model's engine; None for torch, or where none is needed."""
+    engine = next((name for name in GRAPHS if name == chosen.engine["name"]), None)
+    if given.articles is None or engine is None:
+        return None
+    found = exported_embedder(config.relevance.encoder, engine, int(chosen.engine["threads"]))
+    if found is None:
+        print(
+            f"note: torch embeds the statements, {config.relevance.encoder.name} is not exported; once, for faster "
+            f"predictions: stancekit export format=engines model={config.model}",
+            file=sys.stderr,
+        )
+    return found
+
+
+def _rows(
+    config: PredictConfig, given: _Input, tally: Tally, gate: ExportedEmbedder | None, skip: int = 0
+) -> Iterator[Row]:
     """Return the rows of the input: as they are, or made from articles."""
     if given.articles is None or config.targets is None:
         return read_rows(given.sources, skip=skip)
     targets = load_targets(config.targets).targets
-    pairs = pairs_from_articles(given.articles, targets, config.articles, config.relevance, tally)
+    pairs = pairs_from_articles(given.articles, targets, config.articles, config.relevance, tally, gate)
     rows = (Row(number, pair.row()) for number, pair in enumerate(pairs, 1))
     return itertools.islice(rows, skip, None)
 
@@ -188,7 +206,7 @@ def _stream(config: PredictConfig, given: _Input, chosen: Chosen, tally: Tally) 
     if config.output != STANDARD_STREAM and not config.overwrite and place_of(config.output).exists():
         raise UserError(f"output: '{config.output}' is there already; overwrite=true replaces it")
     counts: Counter[str] = Counter()
-    rows = _rows(config, given, tally)
+    rows = _rows(config, given, tally, _gate(config, given, chosen))
     with row_writer(config.output, _types(given)) as write:
         for window in _scored(config, chosen, rows, Memo()):
             found = labelled_rows(window)
@@ -210,6 +228,10 @@ def _in_parts(config: PredictConfig, given: _Input, chosen: Chosen, tally: Tally
     # Of the engine's settings counts what they came to, and the windows, within which pairs are sorted and scored.
     settings = config.model_dump(mode="json", exclude={"engine"})
     engine = {**chosen.engine, "window_rows": config.engine.window_rows}
+    gate = _gate(config, given, chosen)
+    if given.articles is not None:
+        # In the last digits they differ, and so may what is about a target.
+        engine["embedder"] = gate.description if gate else "torch"
     refuse_changed = given.watch()
     identity = identity_of(chosen.model, engine, settings, given.fingerprints(config))
     with PartStore.open(config.output, identity, config.overwrite) as store:
@@ -224,7 +246,7 @@ def _in_parts(config: PredictConfig, given: _Input, chosen: Chosen, tally: Tally
             store.write(encode_rows(found), len(found), count(found), window.new.arrays())
             progress.update(len(found))
 
-        rows = _rows(config, given, tally, store.rows_done)
+        rows = _rows(config, given, tally, gate, store.rows_done)
         total = None if given.articles else count_rows(given.sources)
         with Progress(total, "labelled", store.rows_done) as progress, behind(write) as hand:
             for window in _scored(config, chosen, rows, memo):
