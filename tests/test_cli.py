@@ -84,3 +84,25 @@ def test_when_one_of_several_jobs_is_invalid_then_none_starts(cli: CliRunner, tm
     said = cli("train", "-m", "model=majority", "seed=1,-1", code=2)
     assert "seed: Input should be greater than or equal to 0, found -1" in said
     assert not (tmp_path / "home").exists()
+
+
+INTERRUPTED = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import stancekit.verbs.report
+from stancekit.cli import main
+
+def run(config):
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        raise ImportError("a part of a library cannot be imported") from None
+
+stancekit.verbs.report.run = run
+sys.exit(main(["report", "experiment=baselines"]))
+"""
+
+
+def test_when_a_library_makes_another_error_of_ctrl_c_then_it_is_an_interruption_all_the_same() -> None:
+    ended = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (130, "stancekit: interrupted\n")

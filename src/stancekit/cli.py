@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import yaml
 
 from stancekit import __version__
-from stancekit.errors import Interrupted, UserError, nearest, sigterm_raises
+from stancekit.errors import Interrupted, UserError, interrupts_kept, nearest, sigterm_raises
 
 VERBS: dict[str, tuple[str, str]] = {
     "pairs": ("stancekit.verbs.pairs", "split articles into statements and pair them with holders and targets"),
@@ -126,7 +126,7 @@ def _options(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
-        with sigterm_raises():
+        with sigterm_raises(), interrupts_kept():
             _run(sys.argv[1:] if arguments is None else arguments)
     except UserError as error:
         print(f"stancekit: {error}", file=sys.stderr)

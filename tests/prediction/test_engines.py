@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -297,3 +298,26 @@ def test_when_two_openvino_models_are_given_up_in_their_order_then_signals_are_s
     graph = str(bert.graphs.openvino_fp32())
     done = subprocess.run([sys.executable, "-c", SIGNALLED, graph], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
+WHERE_THREADS_RUN = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from stancekit.prediction.batches import TokenBatch
+from stancekit.prediction.choosing import graph_engine
+
+ids = np.ones((2, 8), dtype=np.int64)
+for name, graph in zip(("onnx", "openvino"), sys.argv[1:]):
+    engine = graph_engine(name, Path(graph), "fp32", 1)
+    assert len(list(engine.logits([TokenBatch(np.arange(2), ids, ids, ids)] * 8))) == 8
+    threads = [int(thread) for thread in os.listdir("/proc/self/task")]
+    print(len(threads) > 1, all(os.sched_getaffinity(thread) == os.sched_getaffinity(0) for thread in threads))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="other systems do not say where a thread may run")
+def test_when_graphs_run_then_their_threads_are_tied_to_no_core_that_another_process_would_have_too(bert: Tiny) -> None:
+    graphs = [str(bert.graphs.onnx_fp32()), str(bert.graphs.openvino_fp32())]
+    done = subprocess.run([sys.executable, "-c", WHERE_THREADS_RUN, *graphs], capture_output=True, text=True)
+    assert done.stdout == "True True\nTrue True\n", done.stderr

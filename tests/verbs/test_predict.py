@@ -363,7 +363,9 @@ def test_when_the_input_is_lost_in_the_middle_then_no_row_of_another_one_is_kept
 
     with monkeypatch.context() as patch:
         meanwhile(patch, spoil, 4)
-        assert expected.format(path=given) in cli(*words, f"output={output}", code=2)
+        said = cli(*words, f"output={output}", code=2)
+    kept = f"the 4 rows written so far are kept in '{output}.parts'; with the input as it was, the same command goes on"
+    assert expected.format(path=given) in said and said.count("written so far") == 1 and kept in said
     assert not output.exists() and parts_in(output) == 4
     if trouble != "gone":
         assert "input in.jsonl: contents changed" in cli(*words, f"output={output}", code=2)

@@ -43,6 +43,8 @@ class OpenVinoEngine:
             cache: where compiled graphs are kept: the next start is faster.
         """
         settings: dict[str, Any] = {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
+        # Every process would tie its threads to the first cores: two on one machine would share half of it.
+        settings["ENABLE_CPU_PINNING"] = False
         if precision in ("fp32", "bf16"):
             settings["INFERENCE_PRECISION_HINT"] = {"fp32": "f32", "bf16": "bf16"}[precision]
         # Off unless asked for: it is on by itself for graphs with 8-bit weights, and with other groups.

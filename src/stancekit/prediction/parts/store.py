@@ -235,8 +235,16 @@ class PartStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the store."""
+        """Close the store; a mistake that ends the block, in the input or elsewhere, is told with what is kept.
+
+        Raises:
+            UserError: the one that ended the block, with these words.
+        """
+        kept = self._kept("with the input as it was, the same command goes on from there")
+        told = self._kept() in str(error)
         self.close()
+        if isinstance(error, UserError) and not told:
+            raise UserError(f"{error}{kept}") from error
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -253,15 +261,12 @@ class PartStore:
                 said = str(error)
             raise UserError(said + self._kept()) from error
 
-    def _kept(self) -> str:
-        if not self.parts_done:
+    def _kept(self, then: str = "the same command goes on from there") -> str:
+        if self.finished is not None or not self.parts_done:
             return ""
         if self._folder.is_lost():
             return f"\n  the {self.rows_done:,} rows written so far were in '{self._folder.path}', which was removed"
-        return (
-            f"\n  the {self.rows_done:,} rows written so far are kept in '{self._folder.path}'; "
-            "the same command goes on from there"
-        )
+        return f"\n  the {self.rows_done:,} rows written so far are kept in '{self._folder.path}'; {then}"
 
 
 def _say(line: str) -> None:
