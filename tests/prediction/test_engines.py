@@ -301,23 +301,29 @@ def test_when_two_openvino_models_are_given_up_in_their_order_then_signals_are_s
 
 
 WHERE_THREADS_RUN = """
-import os, sys
+import contextlib, os, sys, threading
 from pathlib import Path
 import numpy as np
 from stancekit.prediction.batches import TokenBatch
 from stancekit.prediction.choosing import graph_engine
 
-ids = np.ones((2, 8), dtype=np.int64)
+ids = np.ones((16, 64), dtype=np.int64)
+own, seen = os.sched_getaffinity(0), set()
 for name, graph in zip(("onnx", "openvino"), sys.argv[1:]):
     engine = graph_engine(name, Path(graph), "fp32", 1)
-    assert len(list(engine.logits([TokenBatch(np.arange(2), ids, ids, ids)] * 8))) == 8
-    threads = [int(thread) for thread in os.listdir("/proc/self/task")]
-    print(len(threads) > 1, all(os.sched_getaffinity(thread) == os.sched_getaffinity(0) for thread in threads))
+    # A thread may be tied for as long as it computes alone: they are looked at meanwhile.
+    work = threading.Thread(target=lambda: list(engine.logits([TokenBatch(np.arange(16), ids, ids, ids)] * 400)))
+    work.start()
+    while work.is_alive():
+        for thread in os.listdir("/proc/self/task"):
+            with contextlib.suppress(ProcessLookupError):
+                seen.add(frozenset(os.sched_getaffinity(int(thread))))
+print(seen == {frozenset(own)})
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="other systems do not say where a thread may run")
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="only Linux says where a thread may run")
 def test_when_graphs_run_then_their_threads_are_tied_to_no_core_that_another_process_would_have_too(bert: Tiny) -> None:
     graphs = [str(bert.graphs.onnx_fp32()), str(bert.graphs.openvino_fp32())]
     done = subprocess.run([sys.executable, "-c", WHERE_THREADS_RUN, *graphs], capture_output=True, text=True)
-    assert done.stdout == "True True\nTrue True\n", done.stderr
+    assert done.stdout == "True\n", done.stderr
