@@ -37,10 +37,11 @@ class SentenceEmbedder:
 
     def __init__(self, config: EncoderConfig) -> None:
         """Load the encoder that ``config`` names."""
+        import torch
         from transformers import AutoModel
 
         model, self.tokenizer = load_encoder(AutoModel, config)
-        self.network = model.eval()
+        self.network = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         # Two less than there are positions: RoBERTa's begin at 2.
         self.longest = min(_MAX_LENGTH, int(model.config.max_position_embeddings) - 2)
 
@@ -74,7 +75,7 @@ class SentenceEmbedder:
                     max_length=self.longest,
                     return_tensors="pt",
                 )
-                rows[chosen] = self.vectors(batch).float().numpy()
+                rows[chosen] = self.vectors(batch.to(self.network.device)).float().cpu().numpy()
         return rows
 
 
