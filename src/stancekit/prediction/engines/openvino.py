@@ -14,8 +14,11 @@ from stancekit.prediction.batches import TokenBatch
 if TYPE_CHECKING:
     from stancekit.prediction.engines.base import Logits
 
-GROUP = 128
-"""How many activations share a scale where they are quantised as they come (``int8_dynamic``)."""
+GROUP = 96
+"""How many activations share a scale where they are quantised as they come (``int8_dynamic``).
+
+Of the widths of encoders, it divides 384 and 768. On dev it is as exact as 64 and nearly as fast as 128.
+"""
 
 
 @functools.cache
