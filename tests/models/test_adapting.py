@@ -26,7 +26,7 @@ from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.models.pooling import MeanPooled
 from stancekit.pairs.model import pair_from_row
 from tests.conftest import CliRunner, labelled_rows
-from tests.models.test_cross_encoder import config, folder
+from tests.models.helpers import config, in_folder
 
 PAIRS = [pair_from_row(row) for row in labelled_rows(12)]
 LINEAR = (
@@ -55,7 +55,7 @@ def deep_encoder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def deep(path: Path, pooling: Literal["own", "mean"] = "mean", **changes: Any) -> CrossEncoderConfig:
-    return config(folder(path), pooling).model_copy(update=changes)
+    return config(in_folder(path), pooling).model_copy(update=changes)
 
 
 def build(settings: CrossEncoderConfig, seed: int = 1) -> CrossEncoder:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stancekit.config.schema import CrossEncoderConfig, FolderEncoder, HubEncoder, InputConfig, PackageEncoder
+from stancekit.config.schema import HubEncoder
 from stancekit.errors import UserError
 from stancekit.labels import OUTCOMES
 from stancekit.models.adapting import choose_trained
@@ -18,33 +18,15 @@ from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.models.inputs import render
 from stancekit.models.pooling import MeanPooled
 from stancekit.pairs.model import Pair
+from tests.models.helpers import INPUT, config, in_folder
 
-INPUT = InputConfig(statement="{holder}: {statement}", target="{target}", unknown_holder="unknown", max_length=32)
 REVISION = "0123456789abcdef0123456789abcdef01234567"
-
-
-def config(
-    encoder: FolderEncoder | HubEncoder | PackageEncoder, pooling: Literal["own", "mean"] = "own"
-) -> CrossEncoderConfig:
-    return CrossEncoderConfig(
-        kind="cross_encoder",
-        name="t",
-        encoder=encoder,
-        input=INPUT,
-        pooling=pooling,
-        freeze_word_embeddings=True,
-        dropout=0.1,
-    )
-
-
-def folder(path: Path, sha256: str | None = None) -> FolderEncoder:
-    return FolderEncoder(source="folder", path=str(path), name="tiny", sha256=sha256)
 
 
 @pytest.fixture(params=["own", "mean"])
 def model(tiny_encoder: Path, request: pytest.FixtureRequest) -> CrossEncoder:
     torch.manual_seed(1)
-    return CrossEncoder.from_encoder(config(folder(tiny_encoder), request.param))
+    return CrossEncoder.from_encoder(config(in_folder(tiny_encoder), request.param))
 
 
 def test_when_a_pair_is_rendered_then_the_holder_leads_and_braces_in_the_text_stay() -> None:
@@ -85,7 +67,7 @@ def test_when_a_target_leaves_no_room_then_it_is_refused_by_name(model: CrossEnc
 
 def test_when_word_embeddings_are_frozen_then_only_they_are(model: CrossEncoder, tiny_encoder: Path) -> None:
     assert all(weight.requires_grad for weight in model.network.parameters())
-    choose_trained(model.network, config(folder(tiny_encoder)))
+    choose_trained(model.network, config(in_folder(tiny_encoder)))
     frozen = [name for name, weight in model.network.named_parameters() if not weight.requires_grad]
     encoder = "encoder" if isinstance(model.network, MeanPooled) else "bert"
     assert frozen == [f"{encoder}.embeddings.word_embeddings.weight"]
@@ -100,7 +82,7 @@ def test_when_an_encoder_is_on_the_hub_then_its_pinned_revision_is_loaded_from_t
     shutil.copytree(tiny_encoder, snapshot)
     encoder = HubEncoder(source="hub", name="somebody/tiny", revision=REVISION)
     model = CrossEncoder.from_encoder(config(encoder))
-    local = CrossEncoder.from_encoder(config(folder(tiny_encoder)))
+    local = CrossEncoder.from_encoder(config(in_folder(tiny_encoder)))
     key = "bert.embeddings.word_embeddings.weight"
     assert torch.equal(model.network.state_dict()[key], local.network.state_dict()[key])
     other = HubEncoder(source="hub", name="somebody/tiny", revision=REVISION[::-1])
@@ -114,7 +96,7 @@ def test_when_an_encoder_is_on_the_hub_then_its_pinned_revision_is_loaded_from_t
 def test_when_the_encoder_has_another_head_then_ours_replaces_it_and_the_rest_is_kept(
     tiny_encoder: Path, tmp_path: Path, pooling: Literal["own", "mean"]
 ) -> None:
-    model = CrossEncoder.from_encoder(config(folder(tiny_encoder)))
+    model = CrossEncoder.from_encoder(config(in_folder(tiny_encoder)))
     model.network.save_pretrained(tmp_path)
     model.tokenizer.save_pretrained(tmp_path)
     settings = json.loads((tmp_path / "config.json").read_text())
@@ -127,7 +109,7 @@ def test_when_the_encoder_has_another_head_then_ours_replaces_it_and_the_rest_is
         tmp_path / "model.safetensors",
         metadata={"format": "pt"},
     )
-    loaded = CrossEncoder.from_encoder(config(folder(tmp_path), pooling)).network
+    loaded = CrossEncoder.from_encoder(config(in_folder(tmp_path), pooling)).network
     head = loaded.head if pooling == "mean" else loaded.classifier
     assert head.weight.shape[0] == 4
     encoder = loaded.encoder if pooling == "mean" else loaded.bert
@@ -140,15 +122,15 @@ def test_when_the_encoder_has_another_head_then_ours_replaces_it_and_the_rest_is
 def test_when_the_weights_are_of_another_architecture_then_they_are_refused_and_not_drawn_at_random(
     tiny_encoder: Path, tmp_path: Path
 ) -> None:
-    CrossEncoder.from_encoder(config(folder(tiny_encoder), "mean")).write(tmp_path)
+    CrossEncoder.from_encoder(config(in_folder(tiny_encoder), "mean")).write(tmp_path)
     with pytest.raises(UserError, match=r"encoder tiny: no weight in '.*' is one of a bert model"):
-        CrossEncoder.from_encoder(config(folder(tmp_path)))
+        CrossEncoder.from_encoder(config(in_folder(tmp_path)))
 
 
 @pytest.fixture
 def mean_pooled(tiny_encoder: Path) -> CrossEncoder:
     torch.manual_seed(1)
-    return CrossEncoder.from_encoder(config(folder(tiny_encoder), "mean"))
+    return CrossEncoder.from_encoder(config(in_folder(tiny_encoder), "mean"))
 
 
 SHORT = Pair("wants the port", "closing the port", "Ann")
@@ -188,7 +170,7 @@ def test_when_tokens_are_averaged_then_the_head_sees_their_mean_and_every_token_
 def test_when_a_network_is_written_and_read_then_it_gives_the_same_bits(
     tiny_encoder: Path, tmp_path: Path, pooling: Literal["own", "mean"]
 ) -> None:
-    settings = config(folder(tiny_encoder), pooling)
+    settings = config(in_folder(tiny_encoder), pooling)
     torch.manual_seed(1)
     original = CrossEncoder.from_encoder(settings)
     original.write(tmp_path)

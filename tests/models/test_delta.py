@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-from stancekit.config.schema import CrossEncoderConfig, EncoderConfig, FolderEncoder, HubEncoder, LoraConfig
+from stancekit.config.schema import CrossEncoderConfig, HubEncoder, LoraConfig
 from stancekit.data.trace import Trace
 from stancekit.errors import UserError
 from stancekit.files import sha256_of
@@ -24,7 +24,7 @@ from stancekit.models.delta import DeltaConfig, DeltaSize, read_delta, write_del
 from stancekit.models.saved import load_model, save_model
 from stancekit.pairs.model import pair_from_row
 from tests.conftest import labelled_rows
-from tests.models.test_cross_encoder import INPUT
+from tests.models.helpers import config, in_folder
 
 INT8 = DeltaConfig(None)
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -157,8 +157,8 @@ def test_when_a_delta_is_written_again_then_it_is_the_same_bytes_and_its_header_
     for number in range(8):
         write_delta(base, tuned, tmp_path / str(number), DeltaConfig(3), {"head.weight"})
     assert len({(tmp_path / str(number)).read_bytes() for number in range(8)}) == 1
-    for config, matrices in ((DeltaConfig(3), "rank 3"), (INT8, "int8")):
-        write_delta(base, tuned, tmp_path / "d", config, ())
+    for given, matrices in ((DeltaConfig(3), "rank 3"), (INT8, "int8")):
+        write_delta(base, tuned, tmp_path / "d", given, ())
         with safe_open(tmp_path / "d", framework="pt") as file:
             assert json.loads(file.metadata()["stancekit.delta"]) == {"format": 1, "matrices": matrices}
 
@@ -258,23 +258,6 @@ def deep_encoder(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -
     return folder
 
 
-def config(encoder: EncoderConfig, pooling: Literal["own", "mean"] = "mean", **more: Any) -> CrossEncoderConfig:
-    return CrossEncoderConfig(
-        kind="cross_encoder",
-        name="t",
-        encoder=encoder,
-        input=INPUT,
-        pooling=pooling,
-        freeze_word_embeddings=True,
-        dropout=0.1,
-        **more,
-    )
-
-
-def in_folder(path: Path, sha256: str | None = None) -> FolderEncoder:
-    return FolderEncoder(source="folder", path=str(path), name="tiny", sha256=sha256)
-
-
 def tuned(settings: CrossEncoderConfig) -> CrossEncoder:
     """Return a cross-encoder in which all but the word embeddings is a little other than in its encoder."""
     torch.manual_seed(3)
@@ -332,7 +315,7 @@ def test_when_a_model_is_saved_as_a_delta_then_it_is_small_and_what_is_loaded_pr
 def test_when_adapters_were_trained_then_a_delta_of_their_rank_loses_nothing_but_rounding(
     deep_encoder: Path, tmp_path: Path
 ) -> None:
-    settings = config(in_folder(deep_encoder), freeze_layers=1, lora=LoraConfig(rank=2, alpha=4))
+    settings = config(in_folder(deep_encoder), "mean", freeze_layers=1, lora=LoraConfig(rank=2, alpha=4))
     model = CrossEncoder.from_encoder(settings)
     choose_trained(model.network, settings)
     torch.manual_seed(4)
@@ -369,7 +352,7 @@ def test_when_the_encoder_has_other_weights_then_its_delta_is_refused(tiny_encod
     encoder = Path(shutil.copytree(tiny_encoder, tmp_path / "encoder"))
     before = sha256_of(encoder / "model.safetensors")
     for name, sha256 in (("free", None), ("pinned", before)):
-        settings = config(in_folder(encoder, sha256))
+        settings = config(in_folder(encoder, sha256), "mean")
         save(tuned(settings), tmp_path / name, settings)
     weights = load_file(encoder / "model.safetensors")
     save_file({name: tensor + 1 for name, tensor in weights.items()}, encoder / "model.safetensors", {"format": "pt"})
@@ -393,7 +376,7 @@ def test_when_the_encoder_has_other_weights_then_its_delta_is_refused(tiny_encod
 def test_when_the_manifest_names_another_base_or_none_then_the_delta_is_refused(
     tiny_encoder: Path, tmp_path: Path, base: object, expected: str
 ) -> None:
-    settings = config(in_folder(tiny_encoder, sha256_of(tiny_encoder / "model.safetensors")))
+    settings = config(in_folder(tiny_encoder, sha256_of(tiny_encoder / "model.safetensors")), "mean")
     folder = save(tuned(settings), tmp_path / "saved", settings)
     manifest = json.loads((folder / "stancekit.json").read_text())
     (folder / "stancekit.json").write_text(json.dumps(manifest | {"base": base}))
@@ -407,7 +390,7 @@ def test_when_the_encoder_is_on_the_hub_then_its_delta_carries_the_hash_of_the_c
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     shutil.copytree(tiny_encoder, tmp_path / "models--somebody--tiny" / "snapshots" / REVISION)
-    settings = config(HubEncoder(source="hub", name="somebody/tiny", revision=REVISION))
+    settings = config(HubEncoder(source="hub", name="somebody/tiny", revision=REVISION), "mean")
     model = tuned(settings)
     loaded = load_model(save(model, tmp_path / "saved", settings))
     assert loaded.manifest["base"]["sha256"] == sha256_of(tiny_encoder / "model.safetensors")
@@ -418,7 +401,7 @@ def test_when_the_encoder_is_on_the_hub_then_its_delta_carries_the_hash_of_the_c
 
 
 def test_when_a_model_was_saved_whole_in_format_2_then_it_is_still_read(tiny_encoder: Path, tmp_path: Path) -> None:
-    settings = config(in_folder(tiny_encoder))
+    settings = config(in_folder(tiny_encoder), "mean")
     model = tuned(settings)
     assert save_model(model, tmp_path / "saved", settings, {}, {}) is None
     path = tmp_path / "saved" / "stancekit.json"

@@ -25,7 +25,7 @@ from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.models.saved import load_model, save_model
 from stancekit.pairs.model import Pair, pair_from_row
 from tests.conftest import labelled_rows
-from tests.models.test_cross_encoder import INPUT
+from tests.models.helpers import INPUT
 
 PAIRS = [pair_from_row(row) for row in labelled_rows(60)]
 

@@ -23,7 +23,7 @@ from stancekit.prediction.embedding import (
 )
 from stancekit.prediction.exported import GraphEngine
 from tests.conftest import write_jsonl
-from tests.verbs.tiny_export import export_tiny
+from tests.verbs.tiny_export import export_tiny, gate_on
 
 TEXTS = ["the port", "the minister wants the port closed at once", "", "the port", "port " * 400, "1, 2: what?!"]
 
@@ -111,8 +111,7 @@ def test_when_articles_are_labelled_with_exported_graphs_alone_then_torch_is_not
     articles = write_jsonl(tmp_path / "articles.jsonl", [{"id": str(number), "text": text} for number in range(3)])
     (tmp_path / "targets.yaml").write_text("targets: [{name: port, phrase: closing the port, question: 'Close it?'}]")
     words = ["predict", f"model={model}", f"input={articles}", f"targets={tmp_path}/targets.yaml", "engine.threads=1"]
-    own = ["relevance.encoder.source=folder", f"+relevance.encoder.path={encoder.path}", "relevance.encoder.name=tiny"]
-    own += ["~relevance.encoder.package", "~relevance.encoder.folder", "relevance.encoder.sha256=null"]
+    own = gate_on(Path(encoder.path))
 
     def label(name: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", LABEL_ARTICLES, *words, *own, f"output={tmp_path}/{name}.jsonl"]
@@ -122,6 +121,6 @@ def test_when_articles_are_labelled_with_exported_graphs_alone_then_torch_is_not
     shutil.rmtree(exported)
     by_torch = label("torch")
     assert "'torch'" in by_torch.stdout
-    assert "note: torch embeds the statements, tiny is not exported; once, for faster predictions" in by_torch.stderr
+    assert "note: torch embeds the statements, gate is not exported; once, for faster predictions" in by_torch.stderr
     found, expected = ((tmp_path / f"{name}.jsonl").read_bytes() for name in ("graphs", "torch"))
     assert found.count(b"\n") == 6 and found == expected

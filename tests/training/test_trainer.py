@@ -37,7 +37,7 @@ from stancekit.training.trainer import (
     last_whole_checkpoint,
 )
 from tests.conftest import CliRunner, labelled_rows, run_id_in, spawn
-from tests.models.test_cross_encoder import config
+from tests.models.helpers import config
 
 PAIRS = [pair_from_row(row) for row in labelled_rows(64)]
 TRAINING = TrainingConfig(

@@ -27,6 +27,7 @@ from stancekit.tracking.registry import find_model
 from stancekit.tracking.runs import tracked_run
 from tests.conftest import CliRunner, labelled_rows, write_jsonl
 from tests.models.test_shipped import TRACKING
+from tests.verbs.tiny_export import gate_on
 
 ROWS = labelled_rows(40, seed=7)
 PAIRS = [pair_from_row(row) for row in ROWS]
@@ -170,9 +171,7 @@ def engines(model: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("STANCEKIT_CACHE", str(tmp_path / "cache"))
     data = write_jsonl(tmp_path / "labelled.jsonl", labelled_rows(120))
     only(monkeypatch, *FP32)
-    gate = ["relevance.encoder.source=folder", f"+relevance.encoder.path={tiny_encoder}", "relevance.encoder.name=gate"]
-    gate += ["~relevance.encoder.package", "~relevance.encoder.folder", "relevance.encoder.sha256=null"]
-    return ["export", f"model={model}", "format=engines", "data=file", f"data.path={data}", *gate]
+    return ["export", f"model={model}", "format=engines", "data=file", f"data.path={data}", *gate_on(tiny_encoder)]
 
 
 def left_in(cache: Path) -> list[Path]:

@@ -60,3 +60,11 @@ def export_tiny(encoder: Path, folder: Path, seed: int = 0) -> Path:
         },
     )
     return folder
+
+
+def gate_on(encoder: Path) -> list[str]:
+    """Return the words that give the relevance gate the encoder in a folder."""
+    return [
+        *("relevance.encoder.source=folder", f"+relevance.encoder.path={encoder}", "relevance.encoder.name=gate"),
+        *("~relevance.encoder.package", "~relevance.encoder.folder", "relevance.encoder.sha256=null"),
+    ]
