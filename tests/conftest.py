@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from stancekit.cli import main
 
@@ -41,6 +42,15 @@ def _own_threads() -> Iterator[None]:
     yield
     if before is not None:
         sys.modules["torch"].set_num_threads(before)
+
+
+@pytest.fixture
+def memory() -> Iterator[MemoryFileSystem]:
+    """fsspec's files in memory, none at the start."""
+    files = MemoryFileSystem()
+    files.store.clear()
+    yield files
+    files.store.clear()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import skops.io
 import torch
 
 from stancekit.config.schema import (
-    CrossEncoderConfig,
     FolderEncoder,
     FrozenEmbeddingsConfig,
     MajorityConfig,
@@ -25,7 +24,7 @@ from stancekit.models.cross_encoder import CrossEncoder
 from stancekit.models.saved import load_model, save_model
 from stancekit.pairs.model import Pair, pair_from_row
 from tests.conftest import labelled_rows
-from tests.models.helpers import INPUT
+from tests.models.helpers import config, in_folder
 
 PAIRS = [pair_from_row(row) for row in labelled_rows(60)]
 
@@ -37,18 +36,9 @@ WHOLE = CALIBRATION.as_dict()
 def save(tiny_encoder: Path, folder: Path, pooling: Literal["own", "mean"] = "own", **more: Any) -> CrossEncoder:
     """Save a cross-encoder whose head is always drawn with the same seed, and return it."""
     torch.manual_seed(1)
-    encoder = FolderEncoder(source="folder", path=str(tiny_encoder), name="tiny")
-    config = CrossEncoderConfig(
-        kind="cross_encoder",
-        name="t",
-        encoder=encoder,
-        input=INPUT,
-        pooling=pooling,
-        freeze_word_embeddings=False,
-        dropout=0.1,
-    )
-    model = CrossEncoder.from_encoder(config)
-    save_model(model, folder, config, {"seed": 1}, {"train": "abc"}, **more)
+    settings = config(in_folder(tiny_encoder), pooling).model_copy(update={"freeze_word_embeddings": False})
+    model = CrossEncoder.from_encoder(settings)
+    save_model(model, folder, settings, {"seed": 1}, {"train": "abc"}, **more)
     return model
 
 

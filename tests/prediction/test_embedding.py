@@ -23,6 +23,7 @@ from stancekit.prediction.embedding import (
 )
 from stancekit.prediction.exported import GraphEngine
 from tests.conftest import write_jsonl
+from tests.prediction.test_engines import FAMILIES, write_encoder
 from tests.verbs.tiny_export import export_tiny, gate_on
 
 TEXTS = ["the port", "the minister wants the port closed at once", "", "the port", "port " * 400, "1, 2: what?!"]
@@ -62,6 +63,15 @@ def test_when_an_encoder_is_exported_then_its_manifest_says_how_far_cosines_are_
     assert set(manifest.sha256) == {path.name for path in exported.iterdir()} - {ENCODER_FILE}
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_when_an_encoder_of_any_architecture_is_exported_then_cosines_are_those_of_torch(
+    family: str, tmp_path: Path
+) -> None:
+    write_encoder(family, tmp_path / "encoder")
+    encoder = FolderEncoder(source="folder", path=str(tmp_path / "encoder"), name=family)
+    assert export_encoder(encoder, tmp_path / "new", TEXTS).difference < 1e-5
+
+
 def test_when_an_encoder_was_not_exported_or_has_changed_or_is_on_a_hub_then_there_is_no_embedder(
     encoder: FolderEncoder, exported: Path, tmp_path: Path
 ) -> None:
@@ -77,13 +87,13 @@ def test_when_an_encoder_was_not_exported_or_has_changed_or_is_on_a_hub_then_the
 def test_when_a_file_of_an_exported_encoder_was_changed_then_that_is_said(exported: Path) -> None:
     (exported / "fp32.onnx").write_bytes(b"another")
     with pytest.raises(UserError, match=r"the hash of '.*fp32\.onnx' is wrong"):
-        ExportedEmbedder(exported, "onnx", 1)
+        ExportedEmbedder.read(exported, "onnx", 1)
     (exported / "openvino_fp32.bin").unlink()
     with pytest.raises(UserError, match=r"'.*openvino_fp32\.bin' is missing"):
-        ExportedEmbedder(exported, "openvino", 1)
+        ExportedEmbedder.read(exported, "openvino", 1)
     (exported / ENCODER_FILE).write_text("{}")
     with pytest.raises(UserError, match=r"'.*encoder\.json' is no manifest of an encoder; remove"):
-        ExportedEmbedder(exported, "onnx", 1)
+        ExportedEmbedder.read(exported, "onnx", 1)
 
 
 def test_when_a_graph_computes_something_else_then_the_encoder_is_not_exported(

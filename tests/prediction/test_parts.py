@@ -662,14 +662,6 @@ def test_when_a_file_url_is_given_then_the_parts_lie_beside_the_file(tmp_path: P
     assert (tmp_path / "out.jsonl.parts" / "part-00000.jsonl").is_file()
 
 
-@pytest.fixture
-def memory() -> Iterator[MemoryFileSystem]:
-    files = MemoryFileSystem()
-    files.store.clear()
-    yield files
-    files.store.clear()
-
-
 URL = "memory://bucket/out.jsonl"
 
 

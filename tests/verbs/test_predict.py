@@ -16,7 +16,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -626,14 +626,6 @@ def test_when_files_are_compressed_then_all_is_as_with_plain_ones(
         found = (tmp_path / f"{compression}.{form}").read_bytes()
         assert (found if suffix == "parquet" else unpacked(found, compression)) == output.read_bytes()
     assert [row["id"] for row in predicted(output)] == [f"r{i}" for i in range(50)]
-
-
-@pytest.fixture
-def memory() -> Iterator[MemoryFileSystem]:
-    files = MemoryFileSystem()
-    files.store.clear()
-    yield files
-    files.store.clear()
 
 
 def test_when_input_and_output_are_urls_then_all_is_as_with_files(

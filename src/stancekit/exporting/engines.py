@@ -73,8 +73,7 @@ def export_engines(
     Raises:
         UserError: a package is missing, the model is none that can be exported, or there are too few rows.
     """
-    if missing := [name for name in ("onnx", "onnxruntime", "openvino", "nncf") if find_spec(name) is None]:
-        raise UserError(f"format=engines needs {', '.join(missing)}; install with: {_INSTALL}")
+    refuse_missing_packages()
     assert isinstance(saved.model, CrossEncoder)
     tokenizer = pair_tokenizer(saved.model)
     if tokenizer is None:
@@ -117,6 +116,16 @@ def export_engines(
             "versions": {name: version(name) for name in ("stancekit", "torch", "onnxruntime", "openvino", "nncf")},
         },
     )
+
+
+def refuse_missing_packages() -> None:
+    """Refuse to export where a package for it is missing.
+
+    Raises:
+        UserError: one is; says how it is installed.
+    """
+    if missing := [name for name in ("onnx", "onnxruntime", "openvino", "nncf") if find_spec(name) is None]:
+        raise UserError(f"format=engines needs {', '.join(missing)}; install with: {_INSTALL}")
 
 
 def _tokenized(tokenizer: PairTokenizer, pairs: Sequence[Pair], most: int | None, seed: int) -> _Rows:

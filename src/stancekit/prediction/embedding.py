@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -52,10 +52,23 @@ class EncoderManifest(Schema):
 
 
 class ExportedEmbedder:
-    """Embeds texts as ``SentenceEmbedder`` does, to the sixth digit."""
+    """Embeds texts as ``SentenceEmbedder`` does, to the sixth digit.
 
-    def __init__(self, folder: Path, engine: GraphEngine, threads: int) -> None:
-        """Open the exported encoder in a folder.
+    Attributes:
+        description: what runs it, for people.
+    """
+
+    def __init__(self, tokenizer: TextTokenizer, graph: Path, hidden: int, engine: GraphEngine, threads: int) -> None:
+        """Open the graph in a file, which gives vectors of ``hidden`` numbers."""
+        self._tokenizer = tokenizer
+        self._engine = graph_engine(engine, graph, "fp32", threads)
+        self._batch_tokens = BATCH_TOKENS[engine]
+        self._hidden = hidden
+        self.description = self._engine.description
+
+    @classmethod
+    def read(cls, folder: Path, engine: GraphEngine, threads: int) -> Self:
+        """Return the embedder of the exported encoder in a folder.
 
         Raises:
             UserError: a file is missing or was changed.
@@ -68,11 +81,8 @@ class ExportedEmbedder:
         except ValidationError as error:
             raise UserError(f"relevance.encoder: '{path}' is no manifest of an encoder; remove '{folder}'") from error
         tokenizer = Tokenizer.from_file(str(checked_file(folder, TOKENIZER_FILE, manifest.sha256)))
-        self._tokenizer = TextTokenizer(tokenizer, manifest.layout.layout(), manifest.longest)
-        self._engine = graph_engine(engine, checked_file(folder, GRAPHS[engine], manifest.sha256), "fp32", threads)
-        self._batch_tokens = BATCH_TOKENS[engine]
-        self._hidden = manifest.hidden
-        self.description = self._engine.description
+        texts = TextTokenizer(tokenizer, manifest.layout.layout(), manifest.longest)
+        return cls(texts, checked_file(folder, GRAPHS[engine], manifest.sha256), manifest.hidden, engine, threads)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one row per text, of unit length: shape (texts, hidden size). Equal texts are embedded once."""
@@ -91,7 +101,7 @@ def exported_embedder(encoder: EncoderConfig, engine: GraphEngine, threads: int)
     folder = embedder_folder(encoder)
     if folder is None or not (folder / ENCODER_FILE).is_file():
         return None
-    return ExportedEmbedder(folder, engine, threads)
+    return ExportedEmbedder.read(folder, engine, threads)
 
 
 def embedder_folder(encoder: EncoderConfig) -> Path | None:
@@ -115,7 +125,7 @@ def source_of_encoder(encoder: EncoderConfig) -> str | None:
 
 def write_encoder_manifest(folder: Path, values: Mapping[str, object]) -> EncoderManifest:
     """Write ``encoder.json`` into a folder whose other files are all there, with their hashes; returns what it says."""
-    hashes = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.name != ENCODER_FILE}
+    hashes = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
     manifest = EncoderManifest.model_validate({"format": 1, **values, "sha256": hashes})
     text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
     (folder / ENCODER_FILE).write_text(text + "\n", encoding="utf-8")

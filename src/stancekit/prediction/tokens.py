@@ -116,8 +116,8 @@ class TokenizedPairs:
     errors: Mapping[int, str]
 
 
-class TextTokenizer:
-    """Tokenises single texts; safe to share between threads."""
+class _SegmentTokenizer:
+    """What tokenises segments that have to fit together into ``longest`` tokens; safe to share between threads."""
 
     def __init__(self, tokenizer: Tokenizer, layout: TokenLayout, longest: int) -> None:
         """Take a tokenizer, which is changed: it must not pad or cut by itself."""
@@ -127,13 +127,22 @@ class TextTokenizer:
         self.layout = layout
         self.longest = longest
 
+    @property
+    def room(self) -> int:
+        """How many tokens the segments may have together."""
+        return self.longest - self.layout.special
+
     def write(self, path: Path) -> None:
         """Write the tokenizer as ``tokenizers`` reads it."""
         self._tokenizer.save(str(path))
 
+
+class TextTokenizer(_SegmentTokenizer):
+    """Tokenises single texts."""
+
     def tokenize(self, texts: Sequence[str]) -> TokenizedPairs:
         """Return the token ids of every text as first segments, cut to fit, beside empty second ones."""
-        room = self.longest - self.layout.special
+        room = self.room
         encoded: list[Any] = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         whole = [np.array(one.ids, dtype=np.int32) for one in encoded]
         cut = [ids[:room] for ids in whole]
@@ -142,27 +151,14 @@ class TextTokenizer:
         return TokenizedPairs(cut, [np.zeros(0, dtype=np.int32)] * len(cut), lengths, truncated, {})
 
 
-class PairTokenizer:
-    """Writes pairs out by a template and tokenises them; safe to share between threads."""
+class PairTokenizer(_SegmentTokenizer):
+    """Writes pairs out by a template and tokenises them."""
 
     def __init__(self, tokenizer: Tokenizer, layout: TokenLayout, template: InputConfig) -> None:
         """Take a tokenizer, which is changed: it must not pad or cut by itself."""
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        self._tokenizer = tokenizer
-        self.layout = layout
+        super().__init__(tokenizer, layout, template.max_length)
         self._template = template
-        self.longest = template.max_length
         self._targets: dict[str, NDArray[np.int32]] = {}
-
-    @property
-    def room(self) -> int:
-        """How many tokens both segments may have together."""
-        return self.longest - self.layout.special
-
-    def write(self, path: Path) -> None:
-        """Write the tokenizer as ``tokenizers`` reads it."""
-        self._tokenizer.save(str(path))
 
     def tokenize(self, pairs: Sequence[Pair]) -> TokenizedPairs:
         """Return the token ids of every pair; equal segments share one array.

@@ -90,36 +90,43 @@ def _engines(config: ExportConfig, folder: Path) -> None:
     saved = _cross_encoder(config, folder)
     output = Path(config.output).expanduser() if config.output else export_folder(source_of(folder))
     there = config.output is None and (output / ENGINES_FILE).is_file()
+    encoder = _missing_embedder(config)
+    if there and not config.overwrite and encoder is None:
+        raise UserError(f"model={config.model}: exported already, to '{output}'; overwrite=true does it again")
     if not there:
         _refuse_output(output, folder)
     _, pairs = rows_of(config.data, config.split)
     pairs = [pair for pair in pairs if pair.label is not None]
-    encoder_is_new = _encoder(config, pairs)
-    if there and not config.overwrite:
-        if encoder_is_new:
-            return
-        raise UserError(f"model={config.model}: exported already, to '{output}'; overwrite=true does it again")
-    with _whole_folder(output, replace=config.overwrite and config.output is None) as new:
-        manifest = export_engines(saved, pairs, new, config.rows)
-    print_variants(manifest)
-    print(f"{output}: {sum(path.stat().st_size for path in output.iterdir()):,} bytes")
-    use = f"model={config.model}" if config.output is None else f"model={config.output}"
-    print(f"  used from now on by: stancekit predict {use} input=… output=…")
+    if not there or config.overwrite:
+        with _whole_folder(output, replace=config.overwrite and config.output is None) as new:
+            manifest = export_engines(saved, pairs, new, config.rows)
+        print_variants(manifest)
+        print(f"{output}: {sum(path.stat().st_size for path in output.iterdir()):,} bytes")
+        use = f"model={config.model}" if config.output is None else f"model={config.output}"
+        print(f"  used from now on by: stancekit predict {use} input=… output=…")
+    if encoder is not None:
+        _encoder(config, encoder, pairs)
 
 
-def _encoder(config: ExportConfig, pairs: Sequence[Pair]) -> bool:
-    """Write the graphs of the relevance gate's encoder to the cache unless they are there; return whether it did."""
-    from stancekit.exporting.encoders import export_encoder
+def _missing_embedder(config: ExportConfig) -> Path | None:
+    """Return the cache's folder that the relevance gate's encoder is to be exported to, or None: it need not be."""
     from stancekit.prediction.embedding import ENCODER_FILE, embedder_folder
 
-    encoder = config.relevance.encoder
-    folder = embedder_folder(encoder)
+    folder = embedder_folder(config.relevance.encoder)
     if folder is None or ((folder / ENCODER_FILE).is_file() and not config.overwrite):
-        return False
+        return None
+    return folder
+
+
+def _encoder(config: ExportConfig, folder: Path, pairs: Sequence[Pair]) -> None:
+    """Write the graphs of the relevance gate's encoder, compared with torch on statements of the pairs."""
+    from stancekit.exporting.encoders import export_encoder
+
     with _whole_folder(folder, replace=True) as new:
-        manifest = export_encoder(encoder, new, [pair.statement for pair in pairs[:_COMPARED_TEXTS]])
-    print(f"{folder}: {encoder.name}, for articles; cosines within {manifest.difference:.0e} of torch's")
-    return True
+        manifest = export_encoder(config.relevance.encoder, new, [pair.statement for pair in pairs[:_COMPARED_TEXTS]])
+    print(
+        f"{folder}: {config.relevance.encoder.name}, for articles; cosines within {manifest.difference:.0e} of torch's"
+    )
 
 
 def _cross_encoder(config: ExportConfig, folder: Path) -> SavedModel:

@@ -24,21 +24,32 @@ def devices() -> list[torch.device]:
     return [torch.device("cuda", i) for i in range(torch.cuda.device_count())] or [torch.device("cpu")]
 
 
-def pair_tokenizer(model: CrossEncoder) -> PairTokenizer | None:
-    """Return what tokenises pairs as the model does, on a copy of its tokenizer.
+def tokenizer_copy(given: Any) -> Tokenizer | None:
+    """Return a copy of a transformers tokenizer that neither pads nor cuts.
 
-    None where its tokenizer is not one of the ``tokenizers`` library, or pads on the left.
+    None where it is not one of the ``tokenizers`` library, or pads on the left.
     """
-    given = model.tokenizer
     backend = getattr(given, "backend_tokenizer", None)
     if backend is None or given.pad_token_id is None or given.padding_side != "right":
         return None
     copied = Tokenizer.from_str(backend.to_str())
     copied.no_padding()
     copied.no_truncation()
-    # Some networks know no types (DeBERTa-v3), though their tokenizers give them.
-    typed = "token_type_ids" in given("a", "b") and getattr(model.network.config, "type_vocab_size", 1) > 0
-    layout = TokenLayout.of(copied, int(given.pad_token_id), typed)
+    return copied
+
+
+def takes_types(tokenizer: Any, network: Any) -> bool:
+    """Return whether a network knows the types that its tokenizer gives: DeBERTa-v3, for one, does not."""
+    return "token_type_ids" in tokenizer("a", "b") and getattr(network.config, "type_vocab_size", 1) > 0
+
+
+def pair_tokenizer(model: CrossEncoder) -> PairTokenizer | None:
+    """Return what tokenises pairs as the model does, on a copy of its tokenizer; None as for ``tokenizer_copy``."""
+    given = model.tokenizer
+    copied = tokenizer_copy(given)
+    if copied is None:
+        return None
+    layout = TokenLayout.of(copied, int(given.pad_token_id), takes_types(given, model.network))
     return PairTokenizer(copied, layout, model.template)
 
 
